@@ -1,0 +1,55 @@
+package v1
+
+import "warren.io/warren/apis/meta"
+
+// Service is a container image that runs a number of times.
+type Service = meta.Resource[ServiceSpec, ServiceStatus]
+
+// ServiceMode says how the number of tasks follows.
+type ServiceMode string
+
+// The service modes.
+const (
+	Replicated ServiceMode = "Replicated" // spec.replicas tasks anywhere
+	Global     ServiceMode = "Global"     // one task on every node
+)
+
+// ServiceSpec is what the user wants to run.
+type ServiceSpec struct {
+	TaskTemplate
+	// Replicas is the number of tasks in mode Replicated. Default 1.
+	Replicas *int `json:"replicas,omitempty"`
+	// Mode is Replicated or Global. Default Replicated.
+	Mode ServiceMode `json:"mode,omitempty"`
+}
+
+// ServiceStatus is written by the reconciler only.
+type ServiceStatus struct {
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Desired is the number of tasks that shall run, Tasks how many there are, Updated how many of those have the current
+	// template, Ready how many of those run.
+	Desired int `json:"desired"`
+	Tasks   int `json:"tasks"`
+	Updated int `json:"updated"`
+	Ready   int `json:"ready"`
+	// Count is the number in the name of the newest task: names are never used twice.
+	Count int64 `json:"count,omitempty"`
+	// Image is what spec.image resolved to for the current template.
+	Image      ServiceImage    `json:"image,omitzero"`
+	Conditions meta.Conditions `json:"conditions,omitempty"`
+}
+
+// ServiceImage pins an image for all tasks of one template.
+type ServiceImage struct {
+	Template  string   `json:"template"` // hash of the template that it was resolved for
+	Digest    string   `json:"digest,omitempty"`
+	Platforms []string `json:"platforms,omitempty"`
+}
+
+// Conditions of a Service.
+const (
+	// ConditionAvailable is True while all desired tasks are ready.
+	ConditionAvailable = "Available"
+	// ConditionUpdated is True when all tasks run the current template.
+	ConditionUpdated = "Updated"
+)
