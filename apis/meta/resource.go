@@ -89,7 +89,7 @@ type Ptr[R any] interface {
 // New returns an empty resource of a type, with its type written in.
 func New[R any, P Ptr[R]](name string) P {
 	p := P(new(R))
-	p.(typed).setType(name)
+	any(p).(typed).setType(name)
 	return p
 }
 

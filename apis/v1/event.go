@@ -35,3 +35,12 @@ const (
 	EventNormal  EventType = "Normal"
 	EventWarning EventType = "Warning"
 )
+
+// Kind implements meta.Spec.
+func (*EventSpec) Kind() string { return "Event" }
+
+// Default implements meta.Spec.
+func (*EventSpec) Default() {}
+
+// Validate implements meta.Spec.
+func (*EventSpec) Validate(*meta.Problems, string) {}

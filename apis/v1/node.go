@@ -39,3 +39,12 @@ const (
 
 // ConditionReady of a Node is True while its agent is heard.
 const ConditionReady = "Ready"
+
+// Kind implements meta.Spec.
+func (*NodeSpec) Kind() string { return "Node" }
+
+// Default implements meta.Spec.
+func (*NodeSpec) Default() {}
+
+// Validate implements meta.Spec.
+func (*NodeSpec) Validate(*meta.Problems, string) {}

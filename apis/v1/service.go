@@ -53,3 +53,36 @@ const (
 	// ConditionUpdated is True when all tasks run the current template.
 	ConditionUpdated = "Updated"
 )
+
+// Kind implements meta.Spec.
+func (*ServiceSpec) Kind() string { return "Service" }
+
+// Default implements meta.Spec.
+func (s *ServiceSpec) Default() {
+	s.TaskTemplate.Default()
+	if s.Mode == "" {
+		s.Mode = Replicated
+	}
+	if s.Mode == Replicated && s.Replicas == nil {
+		one := 1
+		s.Replicas = &one
+	}
+}
+
+// Validate implements meta.Spec.
+func (s *ServiceSpec) Validate(p *meta.Problems, at string) {
+	s.TaskTemplate.Validate(p, at)
+	modes := []string{string(Replicated), string(Global)}
+	if !contains(modes, string(s.Mode)) {
+		p.Add(at+".mode", "%s", oneOf(string(s.Mode), modes))
+	}
+	if s.Replicas == nil {
+		return
+	}
+	switch n := *s.Replicas; {
+	case s.Mode == Global:
+		p.Add(at+".replicas", "has no meaning with mode Global, which runs one task on every node; leave it out")
+	case n < 0 || n > MaxReplicas:
+		p.Add(at+".replicas", "%d is out of range; 0 to %d are allowed", n, MaxReplicas)
+	}
+}

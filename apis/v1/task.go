@@ -83,3 +83,17 @@ const (
 	ReasonMaxAttempts = "MaxAttempts" // failed as often as the restart policy allows
 	ReasonStopping    = "Stopping"    // being deleted
 )
+
+// Kind implements meta.Spec.
+func (*TaskSpec) Kind() string { return "Task" }
+
+// Default implements meta.Spec.
+func (s *TaskSpec) Default() { s.TaskTemplate.Default() }
+
+// Validate implements meta.Spec.
+func (s *TaskSpec) Validate(p *meta.Problems, at string) {
+	s.TaskTemplate.Validate(p, at)
+	if s.Service == "" {
+		p.Add(at+".service", "is required")
+	}
+}

@@ -1,0 +1,115 @@
+package v1
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"warren.io/warren/apis/meta"
+)
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+// UnmarshalJSON reads {NAME: value}, ["NAME=value", ...] or [{name, value}, ...]. Values may be text, numbers or booleans.
+func (e *Env) UnmarshalJSON(data []byte) error {
+	*e = nil
+	switch data = bytes.TrimSpace(data); {
+	case bytes.Equal(data, []byte("null")):
+		return nil
+	case len(data) > 0 && data[0] == '{':
+		return e.fromMap(data)
+	case len(data) > 0 && data[0] == '[':
+		return e.fromList(data)
+	}
+	return fmt.Errorf("write a map {NAME: value} or a list of NAME=value")
+}
+
+func (e *Env) fromMap(data []byte) error {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(data, &m); err != nil {
+		return err
+	}
+	for _, name := range meta.SortedKeys(m) {
+		v, err := scalar(m[name])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*e = append(*e, EnvVar{Name: name, Value: v})
+	}
+	return nil
+}
+
+func (e *Env) fromList(data []byte) error {
+	var items []json.RawMessage
+	if err := json.Unmarshal(data, &items); err != nil {
+		return err
+	}
+	for i, raw := range items {
+		v, err := envItem(raw)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+		*e = append(*e, v)
+	}
+	return nil
+}
+
+func envItem(raw json.RawMessage) (EnvVar, error) {
+	if raw[0] == '"' {
+		var s string
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return EnvVar{}, err
+		}
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return EnvVar{}, fmt.Errorf("%q has no '='; write NAME=value", s)
+		}
+		return EnvVar{Name: name, Value: value}, nil
+	}
+	var v struct {
+		Name  string
+		Value json.RawMessage
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		return EnvVar{}, fmt.Errorf("write NAME=value or {name: NAME, value: text}")
+	}
+	if v.Value == nil {
+		return EnvVar{Name: v.Name}, nil
+	}
+	s, err := scalar(v.Value)
+	return EnvVar{Name: v.Name, Value: s}, err
+}
+
+func scalar(raw json.RawMessage) (string, error) {
+	switch raw[0] {
+	case '"':
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return s, err
+	case '{', '[':
+		return "", fmt.Errorf("is a list or a map; a value is text, a number, true or false")
+	case 'n':
+		return "", nil
+	}
+	return string(raw), nil
+}
+
+func (e Env) validate(p *meta.Problems, path string) {
+	seen := map[string]bool{}
+	for i, v := range e {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case !envName.MatchString(v.Name):
+			p.Add(at+".name", "%q is no variable name; use letters, digits and '_', not beginning with a digit", v.Name)
+		case seen[v.Name]:
+			p.Add(at+".name", "%s is set twice", v.Name)
+		case strings.ContainsRune(v.Value, 0):
+			p.Add(at+".value", "of %s contains a zero byte", v.Name)
+		}
+		seen[v.Name] = true
+	}
+}
