@@ -1,0 +1,30 @@
+// Package api is the wire format of Warren's API: messages generated from warren.proto, and what both ends of it share,
+// namely how errors, log lines and images travel. Nobody but runtime/server and runtime/store/grpcstore needs it.
+package api
+
+//go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative warren.proto
+
+// Bounds of messages and connections, the same on both sides.
+const (
+	// MaxMessage is the most bytes that one message may have.
+	MaxMessage = 16 << 20
+	// Part is the size at which lists, big commits and archives are cut into several messages.
+	Part = 256 << 10
+)
+
+// Info says who answers and how it is.
+type Info struct {
+	Version   string  `json:"version"`
+	Node      string  `json:"node"`
+	ClusterID string  `json:"clusterID"`
+	Revision  int64   `json:"revision"`
+	Leader    bool    `json:"leader"`
+	Ready     []Check `json:"ready"`
+}
+
+// Check is one thing that must be well for a node to count as ready.
+type Check struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Message string `json:"message,omitempty"`
+}
