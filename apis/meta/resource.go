@@ -123,8 +123,16 @@ func (r *Resource[S, T]) SetDefaults() { any(&r.Spec).(Spec).Default() }
 // Validate checks name, labels and the kind's own rules.
 func (r *Resource[S, T]) Validate(p *Problems) {
 	r.Metadata.validate(p)
+	if n, ok := any(&r.Spec).(Named); ok {
+		if why := n.CheckName(r.Metadata.Name); why != "" {
+			p.Add("metadata.name", "%s", why)
+		}
+	}
 	any(&r.Spec).(Spec).Validate(p, "spec")
 }
+
+// Named is a spec whose kind has further rules for names; CheckName returns why a name is not allowed, or "".
+type Named interface{ CheckName(name string) string }
 
 // Clone returns a deep copy.
 func (r *Resource[S, T]) Clone() Object { return CloneOf(r) }

@@ -1,6 +1,9 @@
 package v1
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -44,3 +47,30 @@ func (*EventSpec) Default() {}
 
 // Validate implements meta.Spec.
 func (*EventSpec) Validate(*meta.Problems, string) {}
+
+// MaxEvents is how many events are kept.
+const MaxEvents = 1000
+
+// EventName is the name of the one event about a resource for a reason: equal ones are counted, not repeated.
+func EventName(about meta.Key, reason string) string {
+	n := strings.ToLower(about.Kind + "." + about.Name + "." + reason)
+	if len(n) <= meta.MaxName {
+		return n
+	}
+	sum := sha256.Sum256([]byte(n))
+	return strings.TrimRight(n[:meta.MaxName-17], "-.") + "." + hex.EncodeToString(sum[:8])
+}
+
+// Again returns the event after it happened once more; old is nil the first time.
+func (s EventSpec) Again(old *Event, message string, now time.Time) *Event {
+	e := meta.New[Event](EventName(s.About, s.Reason))
+	e.Spec = s
+	e.Metadata.Created, e.Metadata.Generation = now, 1
+	e.Status = EventStatus{First: now}
+	if old != nil {
+		e.Metadata.Created, e.Status = old.Metadata.Created, old.Status
+	}
+	e.Status.Count++
+	e.Status.Last, e.Status.Message = now, message
+	return e
+}

@@ -1,6 +1,11 @@
 package v1
 
-import "warren.io/warren/apis/meta"
+import (
+	"fmt"
+	"strings"
+
+	"warren.io/warren/apis/meta"
+)
 
 // Service is a container image that runs a number of times.
 type Service = meta.Resource[ServiceSpec, ServiceStatus]
@@ -27,7 +32,7 @@ type ServiceSpec struct {
 type ServiceStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Desired is the number of tasks that shall run, Tasks how many there are, Updated how many of those have the current
-	// template, Ready how many of those run.
+	// template, Ready how many run now.
 	Desired int `json:"desired"`
 	Tasks   int `json:"tasks"`
 	Updated int `json:"updated"`
@@ -56,6 +61,20 @@ const (
 
 // Kind implements meta.Spec.
 func (*ServiceSpec) Kind() string { return "Service" }
+
+// MaxServiceName leaves room for slot and count in the names of tasks.
+const MaxServiceName = 40
+
+// CheckName implements meta.Named: a service's name is one label of a DNS name.
+func (*ServiceSpec) CheckName(name string) string {
+	switch {
+	case len(name) > MaxServiceName:
+		return fmt.Sprintf("is %d characters long; a service's name has at most %d", len(name), MaxServiceName)
+	case strings.Contains(name, "."):
+		return fmt.Sprintf("%q contains a '.'; a service's name is letters, digits and '-'", name)
+	}
+	return ""
+}
 
 // Default implements meta.Spec.
 func (s *ServiceSpec) Default() {

@@ -62,7 +62,7 @@ type Restart struct {
 	// Delay before the first restart; doubled for each failure in a row up to MaxDelay. Defaults 1s and 1m.
 	Delay    *meta.Duration `json:"delay,omitempty"`
 	MaxDelay *meta.Duration `json:"maxDelay,omitempty"`
-	// MaxAttempts is how many failures in a row are allowed before the task is given up. 0: any number.
+	// MaxAttempts is how many restarts in a row may fail before the task is given up. 0: any number.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
 	// Window is how long a process must have run to count as healthy, which ends the row of failures. Default 10s.
 	Window *meta.Duration `json:"window,omitempty"`

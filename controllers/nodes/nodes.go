@@ -1,0 +1,132 @@
+// Package nodes judges which nodes are alive and gives each its part of the task network.
+package nodes
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/control"
+)
+
+// A node that was not heard for SuspectAfter gets no new tasks; after DownAfter its tasks are replaced elsewhere.
+const (
+	Heartbeat    = 3 * time.Second
+	SuspectAfter = 6 * time.Second
+	DownAfter    = 15 * time.Second
+)
+
+// Liveness knows when a node was last heard. It lives in memory: silence and its end cost no write, only transitions do.
+type Liveness interface {
+	// Heard returns the last sign of life, or the time since which this table listens if there was none.
+	Heard(node string) time.Time
+}
+
+// Controller works on one Node at a time.
+type Controller struct{ Liveness Liveness }
+
+// Contract implements control.Controller.
+func (Controller) Contract() control.Contract {
+	return control.Contract{
+		Name: "nodes", Kind: "Node", Runs: control.OnLeader,
+		Reads: []control.Input{
+			{Kind: "Node"},
+			{Kind: "Cluster", Items: func(_, _ meta.Object) []string { return control.All }},
+		},
+		Writes: []string{"Node.status.{state,subnet,conditions}"},
+	}
+}
+
+// Reconcile implements control.Controller.
+func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (control.Result, error) {
+	n, ok := control.Get[v1.Node](tx, name)
+	if !ok {
+		return control.Result{}, nil
+	}
+	silent := tx.Now().Sub(c.Liveness.Heard(name))
+	state, next := judge(silent)
+	subnet := n.Status.Subnet
+	if subnet == "" {
+		var err error
+		if subnet, err = freeSubnet(tx); err != nil {
+			return control.Result{}, err
+		}
+	}
+	if n.Status.State != state {
+		tell(tx, n, state)
+	}
+	control.Modify(tx, n, func(n *v1.Node) {
+		n.Status.State, n.Status.Subnet = state, subnet
+		n.Status.Conditions = n.Status.Conditions.With(condition(state), tx.Now())
+	})
+	return control.Result{After: next}, nil
+}
+
+// judge turns a length of silence into a state, and says when to look again if nothing is heard.
+func judge(silent time.Duration) (v1.NodeState, time.Duration) {
+	switch {
+	case silent < SuspectAfter:
+		return v1.NodeReady, SuspectAfter - max(silent, 0)
+	case silent < DownAfter:
+		return v1.NodeSuspect, DownAfter - silent
+	}
+	return v1.NodeDown, 0
+}
+
+func condition(s v1.NodeState) meta.Condition {
+	c := meta.Condition{Type: v1.ConditionReady, Status: meta.True, Reason: "Heard", Message: "the agent is heard"}
+	switch s {
+	case v1.NodeSuspect:
+		c.Status, c.Reason = meta.Unknown, "Silent"
+		c.Message = fmt.Sprintf("not heard for %s; gets no new tasks", SuspectAfter)
+	case v1.NodeDown:
+		c.Status, c.Reason = meta.False, "Down"
+		c.Message = fmt.Sprintf("not heard for %s; its tasks are replaced elsewhere", DownAfter)
+	}
+	return c
+}
+
+func tell(tx *control.Tx, n *v1.Node, s v1.NodeState) {
+	c := condition(s)
+	if s == v1.NodeReady {
+		tx.Event(n, "Ready", "node is ready")
+		return
+	}
+	tx.Warn(n, c.Reason, "%s", c.Message)
+}
+
+// freeSubnet returns the lowest /24 of the task network that no node has. The first one is left out: it belongs to the mesh.
+func freeSubnet(tx *control.Tx) (string, error) {
+	cluster, ok := control.Get[v1.Cluster](tx, v1.ClusterName)
+	if !ok {
+		return "", fmt.Errorf("choose subnet: there is no Cluster resource yet")
+	}
+	taken := map[string]bool{}
+	for _, n := range control.List[v1.Node](tx) {
+		taken[n.Status.Subnet] = true
+	}
+	network, err := netip.ParsePrefix(cluster.Spec.TaskNetwork)
+	if err != nil {
+		return "", fmt.Errorf("choose subnet: Cluster/%s: %w", v1.ClusterName, err)
+	}
+	for p := after(netip.PrefixFrom(network.Addr(), 24)); network.Contains(p.Addr()); p = after(p) {
+		if !taken[p.String()] {
+			return p.String(), nil
+		}
+	}
+	return "", fmt.Errorf("choose subnet: all of %s is taken", network)
+}
+
+// after is the next /24.
+func after(p netip.Prefix) netip.Prefix {
+	a := p.Addr().As4()
+	for i := 2; i >= 0; i-- {
+		if a[i]++; a[i] != 0 {
+			break
+		}
+	}
+	return netip.PrefixFrom(netip.AddrFrom4(a), 24)
+}

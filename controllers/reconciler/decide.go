@@ -1,0 +1,260 @@
+package reconciler
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/control"
+)
+
+// world is all that a decision depends on.
+type world struct {
+	svc   *v1.Service
+	all   []*v1.Task // found by the service's name; some may belong to an earlier service of that name
+	nodes []*v1.Node
+	now   time.Time
+	room  int // how many objects may be written
+}
+
+// plan is the next step. Creations and removals of one plan are committed together.
+type plan struct {
+	create, remove []*v1.Task
+	status         v1.ServiceStatus
+	after          time.Duration
+	notes          []control.Note
+}
+
+// slot is a stable place of a service: a number, or a node in a global service.
+type slot struct {
+	number int
+	node   string
+}
+
+// decision is a plan in the making.
+type decision struct {
+	world
+	plan
+	hash  string
+	image v1.ServiceImage
+	state map[string]v1.NodeState
+	tasks map[slot]*v1.Task // the task that holds each slot
+	pilot bool              // a task that shall find out the image's digest is there
+}
+
+// decide looks at what is there and takes the next step towards what is wanted.
+func decide(w world) plan {
+	d := &decision{world: w, hash: templateHash(w.svc), state: map[string]v1.NodeState{}, tasks: map[slot]*v1.Task{}}
+	for _, n := range w.nodes {
+		d.state[n.Metadata.Name] = n.Status.State
+	}
+	d.status = w.svc.Status
+	d.occupy()
+	d.learnImage()
+	wanted := d.wanted()
+	d.removeUnwanted(wanted)
+	for _, s := range wanted {
+		d.fill(s)
+	}
+	d.update(wanted)
+	d.report(wanted)
+	return d.plan
+}
+
+// occupy finds who holds each slot: the newest task that is not being deleted. Older ones in the same slot are surplus.
+func (d *decision) occupy() {
+	for _, t := range d.all {
+		d.status.Count = max(d.status.Count, countOf(t))
+	}
+	for _, t := range d.mine() {
+		s := slotOf(t)
+		older := d.tasks[s]
+		if older != nil && countOf(older) > countOf(t) {
+			older, t = t, older
+		}
+		d.tasks[s] = t
+		if older != nil {
+			d.drop(older)
+		}
+	}
+}
+
+func (d *decision) mine() []*v1.Task {
+	var out []*v1.Task
+	for _, t := range d.all {
+		if t.Metadata.Owner.UID == d.svc.Metadata.UID && t.Metadata.Deleted.IsZero() {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// wanted lists the slots that shall be held, in order.
+func (d *decision) wanted() []slot {
+	var out []slot
+	if d.svc.Spec.Mode == v1.Global {
+		for _, n := range d.nodes {
+			out = append(out, slot{node: n.Metadata.Name})
+		}
+		return out
+	}
+	for i := range *d.svc.Spec.Replicas {
+		out = append(out, slot{number: i + 1})
+	}
+	return out
+}
+
+// removeUnwanted scales down: the newest slots go first.
+func (d *decision) removeUnwanted(wanted []slot) {
+	keep := map[slot]bool{}
+	for _, s := range wanted {
+		keep[s] = true
+	}
+	var gone []slot
+	for s := range d.tasks {
+		if !keep[s] {
+			gone = append(gone, s)
+		}
+	}
+	sort.Slice(gone, func(i, j int) bool {
+		if gone[i].number != gone[j].number {
+			return gone[i].number > gone[j].number
+		}
+		return gone[i].node < gone[j].node
+	})
+	for _, s := range gone {
+		d.drop(d.tasks[s])
+		delete(d.tasks, s)
+	}
+}
+
+// fill makes a task for an empty slot, and replaces one that is lost or given up.
+func (d *decision) fill(s slot) {
+	t := d.tasks[s]
+	switch {
+	case t == nil:
+		d.make(s)
+	case d.lost(t) && s.node == "":
+		d.note(true, "TaskLost", "%s is lost with node %s and is replaced", t.Metadata.Name, t.Spec.Node)
+		d.replace(s)
+	case t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected:
+		d.retry(s, t)
+	}
+}
+
+// lost tasks were bound to a node that is down or gone. Nobody writes that: it follows from the node.
+func (d *decision) lost(t *v1.Task) bool {
+	state, known := d.state[t.Spec.Node]
+	return t.Spec.Node != "" && (!known || state == v1.NodeDown)
+}
+
+// retry replaces a task that its agent gave up. The wait goes on where the agent's own backoff ended; a task that was sent to
+// a machine its image is not made for is replaced at once, now that the scheduler can know better.
+func (d *decision) retry(s slot, t *v1.Task) {
+	if d.outdated(t) || t.Status.Phase == v1.TaskFailed && t.Spec.Restart.Policy == v1.RestartNever {
+		return
+	}
+	wait := t.Status.FinishedAt.Add(time.Duration(*t.Spec.Restart.MaxDelay)).Sub(d.now)
+	if len(t.Spec.Platforms) == 0 && len(d.image.Platforms) > 0 && t.Status.Phase == v1.TaskRejected {
+		wait = 0
+	}
+	if wait > 0 {
+		d.wake(wait)
+		return
+	}
+	d.note(true, "TaskReplaced", "%s was given up (%s) and is replaced", t.Metadata.Name, t.Status.Reason)
+	d.replace(s)
+}
+
+// update replaces tasks of older templates: one at a time, and the next one only when all new ones run. Tasks that do not run
+// anyway go first.
+func (d *decision) update(wanted []slot) {
+	var old, broken []slot
+	for _, s := range wanted {
+		switch t := d.tasks[s]; {
+		case t == nil:
+			return
+		case d.outdated(t) && t.Status.Ready:
+			old = append(old, s)
+		case d.outdated(t):
+			broken = append(broken, s)
+		case !t.Status.Ready && t.Status.Phase != v1.TaskComplete && !d.unreachable(t):
+			return
+		}
+	}
+	if next := append(broken, old...); len(next) > 0 {
+		d.note(false, "Updating", "%s is replaced: the service changed", d.tasks[next[0]].Metadata.Name)
+		d.replace(next[0])
+	}
+}
+
+// unreachable tasks of global services on silent nodes do not hold up an update of the others.
+func (d *decision) unreachable(t *v1.Task) bool { return d.lost(t) && t.Spec.OnlyNode != "" }
+
+func (d *decision) outdated(t *v1.Task) bool { return t.Spec.TemplateHash != d.hash }
+
+// replace removes the task of a slot and makes its successor in the same commit.
+func (d *decision) replace(s slot) {
+	if old := d.tasks[s]; d.room >= 2 && d.make(s) {
+		d.drop(old)
+	}
+}
+
+func (d *decision) drop(t *v1.Task) {
+	if d.room > 0 {
+		d.room--
+		d.remove = append(d.remove, t)
+	}
+}
+
+// make creates the next task of a slot. Until the image's digest is known only one task is made, which finds it out.
+func (d *decision) make(s slot) bool {
+	if d.room == 0 || d.image.Digest == "" && d.pilot {
+		return false
+	}
+	d.room--
+	d.pilot = true
+	d.status.Count++
+	t := d.newTask(s)
+	d.create = append(d.create, t)
+	d.tasks[s] = t
+	return true
+}
+
+func (d *decision) wake(after time.Duration) {
+	if d.after == 0 || after < d.after {
+		d.after = after
+	}
+}
+
+func (d *decision) note(warning bool, reason, format string, args ...any) {
+	d.notes = append(d.notes, control.Note{Warning: warning, Reason: reason, Message: fmt.Sprintf(format, args...)})
+}
+
+// report counts what there will be after this plan and writes the conditions.
+func (d *decision) report(wanted []slot) {
+	st := &d.status
+	st.ObservedGeneration, st.Image = d.svc.Metadata.Generation, d.image
+	st.Desired, st.Tasks, st.Updated, st.Ready = len(wanted), len(d.tasks), 0, 0
+	for _, t := range d.tasks {
+		if !d.outdated(t) {
+			st.Updated++
+		}
+		if t.Status.Ready && !d.lost(t) {
+			st.Ready++
+		}
+	}
+	available := meta.Condition{Type: v1.ConditionAvailable, Status: meta.True, Reason: "AllReady", Message: "all tasks run"}
+	if st.Ready < st.Desired {
+		available.Status, available.Reason = meta.False, "NotReady"
+		available.Message = fmt.Sprintf("%d of %d tasks run", st.Ready, st.Desired)
+	}
+	updated := meta.Condition{Type: v1.ConditionUpdated, Status: meta.True, Reason: "AllUpdated", Message: "all tasks have the current template"}
+	if st.Updated < st.Desired {
+		updated.Status, updated.Reason = meta.False, "Updating"
+		updated.Message = fmt.Sprintf("%d of %d tasks have the current template", st.Updated, st.Desired)
+	}
+	st.Conditions = st.Conditions.With(available, d.now).With(updated, d.now)
+}

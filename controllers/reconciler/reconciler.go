@@ -1,0 +1,69 @@
+// Package reconciler makes the tasks of each service: as many as wanted, in stable slots, with the current template.
+package reconciler
+
+import (
+	"context"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/control"
+)
+
+// Controller works on one Service at a time.
+type Controller struct{}
+
+// Contract implements control.Controller.
+func (Controller) Contract() control.Contract {
+	return control.Contract{
+		Name: "reconciler", Kind: "Service", Runs: control.OnLeader,
+		Reads: []control.Input{
+			{Kind: "Service"},
+			{Kind: "Task", Items: serviceOf},
+			{Kind: "Node", Items: stateChanged},
+		},
+		Writes: []string{"Task", "Service.status"},
+	}
+}
+
+func serviceOf(old, new meta.Object) []string {
+	if new == nil {
+		new = old
+	}
+	return []string{new.(*v1.Task).Spec.Service}
+}
+
+// stateChanged concerns all services: some lose tasks, global ones gain or lose a slot.
+func stateChanged(old, new meta.Object) []string {
+	if old != nil && new != nil && old.(*v1.Node).Status.State == new.(*v1.Node).Status.State {
+		return nil
+	}
+	return control.All
+}
+
+// Reconcile implements control.Controller.
+func (Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (control.Result, error) {
+	svc, ok := control.Get[v1.Service](tx, name)
+	if !ok {
+		return control.Result{}, nil // its tasks go with their owner
+	}
+	w := world{svc: svc, nodes: control.List[v1.Node](tx), now: tx.Now(), room: tx.Room() - 1}
+	for _, t := range control.Where[v1.Task](tx, v1.ByService, name) {
+		w.all = append(w.all, t)
+	}
+	p := decide(w)
+	for _, t := range p.remove {
+		tx.Delete(t)
+	}
+	for _, t := range p.create {
+		tx.Create(t)
+	}
+	control.Modify(tx, svc, func(s *v1.Service) { s.Status = p.status })
+	for _, n := range p.notes {
+		if n.Warning {
+			tx.Warn(svc, n.Reason, "%s", n.Message)
+		} else {
+			tx.Event(svc, n.Reason, "%s", n.Message)
+		}
+	}
+	return control.Result{After: p.after}, nil
+}
