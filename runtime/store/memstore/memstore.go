@@ -67,7 +67,27 @@ func (s *Store) Commit(ctx context.Context, ops ...store.Op) (store.Revision, er
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	for _, op := range ops {
+		if err := fits(op); err != nil {
+			return 0, err
+		}
+	}
 	return s.apply(ops)
+}
+
+// fits refuses what a store that writes to disk would refuse, so that simulations meet the same limit.
+func fits(op store.Op) error {
+	if op.Verb != store.Put {
+		return nil
+	}
+	data, err := meta.Encode(op.Object)
+	if err != nil {
+		return err
+	}
+	if len(data) > store.MaxObject {
+		return fmt.Errorf("%s: %d bytes: %w", op.Key, len(data), store.ErrTooLarge)
+	}
+	return nil
 }
 
 func (s *Store) apply(ops []store.Op) (store.Revision, error) {
