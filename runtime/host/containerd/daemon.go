@@ -1,0 +1,193 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	"github.com/containerd/containerd/api/services/diff/v1"
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	namespacesapi "github.com/containerd/containerd/api/services/namespaces/v1"
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/cmd/containerd/server"
+	srvconfig "github.com/containerd/containerd/v2/cmd/containerd/server/config"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/introspection"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/containerd/v2/plugins/services"
+	"github.com/containerd/containerd/v2/version"
+	"github.com/containerd/plugin"
+	"github.com/containerd/plugin/registry"
+	"github.com/go-logr/logr"
+	"github.com/sirupsen/logrus"
+)
+
+// daemon is containerd, inside this process.
+type daemon struct {
+	server *server.Server
+	client *client.Client
+}
+
+// startDaemon runs containerd on the given folders. Its tasks are separate processes and outlive it.
+func startDaemon(ctx context.Context, p paths, log logr.Logger) (*daemon, error) {
+	routeLogs(log)
+	cfg := daemonConfig(p)
+	if err := server.CreateTopLevelDirectories(cfg); err != nil {
+		return nil, fmt.Errorf("start containerd: %w", err)
+	}
+	if err := mount.SetTempMountLocation(p.tempMounts); err != nil {
+		return nil, fmt.Errorf("start containerd: %w", err)
+	}
+	if _, err := mount.CleanupTempMounts(0); err != nil {
+		log.Error(err, "temporary mounts of an earlier run could not be removed")
+	}
+	starting.Lock()
+	defer starting.Unlock()
+	memoryClient = nil
+	s, err := server.New(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("start containerd: %w", err)
+	}
+	if memoryClient == nil {
+		s.Stop()
+		return nil, errors.New("start containerd: a part of it did not load, see the log")
+	}
+	if err := s.Start(ctx); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("start containerd: %w", err)
+	}
+	return &daemon{s, memoryClient}, nil
+}
+
+func daemonConfig(p paths) *srvconfig.Config {
+	return &srvconfig.Config{
+		Version: version.ConfigVersion,
+		Root:    p.containerdRoot,
+		State:   p.containerdState,
+		// These register with the process-wide Prometheus registry, where etcd's are too: that panics.
+		DisabledPlugins: []string{"io.containerd.metrics.v1.grpc-prometheus", "io.containerd.metrics.v1.grpc-otel"},
+		Plugins: map[string]any{
+			"io.containerd.server.v1.grpc": map[string]any{
+				"address": p.socket, "max_recv_message_size": 16 << 20, "max_send_message_size": 16 << 20,
+			},
+			"io.containerd.server.v1.ttrpc": map[string]any{"address": p.socket + ".ttrpc"},
+			"io.containerd.shim.v1.manager": map[string]any{"socket_dir": p.shimSockets},
+		},
+	}
+}
+
+// stop ends the daemon; shims and their tasks go on.
+func (d *daemon) stop() {
+	_ = d.client.Close()
+	d.server.Stop()
+}
+
+// A client that calls containerd's services directly saves several milliseconds per start compared to its socket. containerd
+// hands its services only to plugins, so there is one that takes them and leaves a client here.
+var (
+	starting     sync.Mutex
+	memoryClient *client.Client
+)
+
+func init() {
+	registry.Register(&plugin.Registration{
+		Type:     plugins.InternalPlugin,
+		ID:       "warren-client",
+		Requires: []plugin.Type{plugins.EventPlugin, plugins.LeasePlugin, plugins.ServicePlugin},
+		InitFn: func(ic *plugin.InitContext) (any, error) {
+			c, err := newMemoryClient(ic)
+			memoryClient = c
+			return c, err
+		},
+	})
+}
+
+func newMemoryClient(ic *plugin.InitContext) (*client.Client, error) {
+	events, err := ic.GetSingle(plugins.EventPlugin)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := ic.GetSingle(plugins.LeasePlugin)
+	if err != nil {
+		return nil, err
+	}
+	opts := []client.ServicesOpt{
+		client.WithEventService(events.(client.EventService)),
+		client.WithLeasesService(lease.(leases.Manager)),
+	}
+	loaded, err := ic.GetByType(plugins.ServicePlugin)
+	if err != nil {
+		return nil, err
+	}
+	for name, use := range clientServices {
+		s, ok := loaded[name]
+		if !ok {
+			return nil, fmt.Errorf("service %s did not load", name)
+		}
+		opts = append(opts, use(s))
+	}
+	return client.New("", client.WithServices(opts...))
+}
+
+var clientServices = map[string]func(any) client.ServicesOpt{
+	services.ContentService: func(s any) client.ServicesOpt { return client.WithContentStore(s.(content.Store)) },
+	services.ImagesService: func(s any) client.ServicesOpt {
+		return client.WithImageClient(s.(imagesapi.ImagesClient))
+	},
+	services.SnapshotsService: func(s any) client.ServicesOpt {
+		return client.WithSnapshotters(s.(map[string]snapshots.Snapshotter))
+	},
+	services.ContainersService: func(s any) client.ServicesOpt {
+		return client.WithContainerClient(s.(containersapi.ContainersClient))
+	},
+	services.TasksService: func(s any) client.ServicesOpt { return client.WithTaskClient(s.(tasks.TasksClient)) },
+	services.DiffService:  func(s any) client.ServicesOpt { return client.WithDiffClient(s.(diff.DiffClient)) },
+	services.NamespacesService: func(s any) client.ServicesOpt {
+		return client.WithNamespaceClient(s.(namespacesapi.NamespacesClient))
+	},
+	services.IntrospectionService: func(s any) client.ServicesOpt {
+		return client.WithIntrospectionService(s.(introspection.Service))
+	},
+}
+
+// routeLogs sends containerd's warnings and errors to log; it writes through one process-wide logger.
+func routeLogs(log logr.Logger) {
+	l := logrus.StandardLogger()
+	l.SetOutput(io.Discard)
+	l.SetLevel(logrus.WarnLevel)
+	l.ReplaceHooks(logrus.LevelHooks{})
+	l.AddHook(&logHook{log.WithName("containerd")})
+}
+
+type logHook struct{ log logr.Logger }
+
+func (h *logHook) Levels() []logrus.Level { return logrus.AllLevels[:logrus.WarnLevel+1] }
+
+func (h *logHook) Fire(e *logrus.Entry) error {
+	values := make([]any, 0, 2*len(e.Data)+2)
+	values = append(values, "text", e.Message)
+	var cause error
+	for k, v := range e.Data {
+		if err, ok := v.(error); ok && k == logrus.ErrorKey {
+			cause = err
+			continue
+		}
+		values = append(values, k, fmt.Sprint(v))
+	}
+	if e.Level <= logrus.ErrorLevel {
+		h.log.Error(cause, "containerd reports an error", values...)
+		return nil
+	}
+	if cause != nil {
+		values = append(values, "error", cause.Error())
+	}
+	h.log.Info("containerd warns", values...)
+	return nil
+}
