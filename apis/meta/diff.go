@@ -51,3 +51,15 @@ func join(path string, f reflect.StructField) string {
 	}
 	return path + "." + name
 }
+
+// SpecChanged tells whether two objects of one type differ in their spec.
+func SpecChanged(a, b Object) bool {
+	var out []string
+	diff(reflect.ValueOf(a.SpecOf()).Elem(), reflect.ValueOf(b.SpecOf()).Elem(), "spec", &out)
+	return len(out) > 0
+}
+
+// CopyStatus gives to the status of from, an object of the same type.
+func CopyStatus(to, from Object) {
+	reflect.ValueOf(to.StatusOf()).Elem().Set(reflect.ValueOf(from.Clone().StatusOf()).Elem())
+}

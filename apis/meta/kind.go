@@ -16,8 +16,9 @@ type Kind struct {
 	Columns []Column
 	// Index returns what a snapshot shall find this object by, beside its key; nil when by nothing.
 	Index func(Object) []IndexEntry
-	// UserWrites tells whether people may create and change this kind; Derived kinds are written by controllers only.
-	UserWrites bool
+	// UserWrites tells whether people may create, change and delete this kind, UserDeletes whether they may delete it; all
+	// else is written by controllers.
+	UserWrites, UserDeletes bool
 	// Sort, where set, is the order in which a list is shown; default is by name.
 	Sort func(a, b Object) bool
 }

@@ -11,7 +11,7 @@ var (
 	ClusterKind = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns})
 	NodeKind    = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns})
 	ServiceKind = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
-	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex})
+	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true})
 	EventKind   = meta.Define[EventSpec, EventStatus](meta.Kind{Short: []string{"ev"}, Columns: eventColumns, Index: eventIndex, Sort: byLast})
 )
 

@@ -70,9 +70,11 @@ func platform(t *v1.Task, p *place) bool {
 	})
 }
 
-func hasCPU(t *v1.Task, p *place) bool    { return fits(t.Spec.Resources.Reservations.CPU, p.free.CPU) }
-func hasMemory(t *v1.Task, p *place) bool { return fits(t.Spec.Resources.Reservations.Memory, p.free.Memory) }
-func hasPids(t *v1.Task, p *place) bool   { return fits(t.Spec.Resources.Reservations.Pids, p.free.Pids) }
+func hasCPU(t *v1.Task, p *place) bool { return fits(t.Spec.Resources.Reservations.CPU, p.free.CPU) }
+func hasMemory(t *v1.Task, p *place) bool {
+	return fits(t.Spec.Resources.Reservations.Memory, p.free.Memory)
+}
+func hasPids(t *v1.Task, p *place) bool { return fits(t.Spec.Resources.Reservations.Pids, p.free.Pids) }
 
 // fits lets a task that reserves nothing run anywhere, also where others reserved more than there is.
 func fits[N ~int64](want, free N) bool { return want == 0 || want <= free }

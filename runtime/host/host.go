@@ -87,6 +87,16 @@ type State struct {
 	RetryAt           time.Time // of the next pull attempt, zero unless backing off
 }
 
+// Machine knows what this node is.
+type Machine interface{ Facts() Facts }
+
+// Facts are what a node says about itself.
+type Facts struct {
+	OS, Arch                  string // as Go names them
+	Hostname, Kernel, Version string
+	Capacity                  v1.ResourceList
+}
+
 // Network gives tasks their own network namespace and an address.
 type Network interface {
 	// Configure brings up the bridge, its address (the first of the subnet), forwarding and outbound NAT. Idempotent, repairs

@@ -1,0 +1,61 @@
+// Package node makes a machine known to the cluster and sets up its part of the task network.
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/host"
+)
+
+// Name of the controller.
+const Name = "agent/node"
+
+// Controller works on the one node that it runs on.
+type Controller struct {
+	Node    string
+	Cluster string // id of the cluster that this node belongs to
+	Machine host.Machine
+	Network host.Network
+}
+
+// Contract implements control.Controller.
+func (Controller) Contract() control.Contract {
+	return control.Contract{
+		Name: Name, Runs: control.OnEveryNode,
+		Reads:  []control.Input{{Kind: "Node"}, {Kind: "Cluster"}},
+		Writes: []string{"Node", "Node.status.{os,arch,hostname,kernel,version,capacity}"},
+	}
+}
+
+// Reconcile implements control.Controller.
+func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (control.Result, error) {
+	if cluster, ok := control.Get[v1.Cluster](tx, v1.ClusterName); !ok || cluster.Spec.ID != c.Cluster {
+		return control.Result{}, nil
+	}
+	n, ok := control.Get[v1.Node](tx, c.Node)
+	if !ok {
+		n = meta.New[v1.Node](c.Node)
+		describe(n, c.Machine.Facts())
+		tx.Create(n)
+		return control.Result{}, nil
+	}
+	control.Modify(tx, n, func(n *v1.Node) { describe(n, c.Machine.Facts()) })
+	if n.Status.Subnet == "" {
+		return control.Result{}, nil
+	}
+	subnet, err := netip.ParsePrefix(n.Status.Subnet)
+	if err != nil {
+		return control.Result{}, fmt.Errorf("configure network of Node/%s: %w", c.Node, err)
+	}
+	return control.Result{}, c.Network.Configure(ctx, host.NetworkConfig{Subnet: subnet})
+}
+
+func describe(n *v1.Node, f host.Facts) {
+	s := &n.Status
+	s.OS, s.Arch, s.Hostname, s.Kernel, s.Version, s.Capacity = f.OS, f.Arch, f.Hostname, f.Kernel, f.Version, f.Capacity
+}
