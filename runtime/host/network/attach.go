@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/network/netns"
 )
 
 // Attach makes the namespace for id, or repairs and returns the one that is there. The order of the steps is what makes it
@@ -35,7 +36,7 @@ func (n *Network) attach(id string, want netip.Addr, c host.NetworkConfig) (neti
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("find bridge %s: %w", bridgeName, err)
 	}
-	inside, made, err := openNetNS(n.netnsPath(id))
+	inside, made, err := netns.Open(n.netnsPath(id))
 	if err != nil {
 		return netip.Prefix{}, err
 	}

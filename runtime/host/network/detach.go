@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"warren.io/warren/runtime/host/network/netns"
 	"warren.io/warren/runtime/host/nftables"
 )
 
@@ -23,7 +24,7 @@ func (n *Network) Detach(_ context.Context, id string) error {
 		err = deleteLink(l)
 	}
 	if err == nil {
-		err = removeNetNS(n.netnsPath(id))
+		err = netns.Remove(n.netnsPath(id))
 	}
 	if err != nil {
 		return fmt.Errorf("detach %s: %w", id, err)
@@ -75,10 +76,10 @@ func (n *Network) detachAll(ctx context.Context, ids []string) []error {
 
 // readAddress returns the address in the namespace of id; none is no error.
 func (n *Network) readAddress(id string) (netip.Prefix, error) {
-	if !isNetNS(n.netnsPath(id)) {
+	if !netns.Is(n.netnsPath(id)) {
 		return netip.Prefix{}, nil
 	}
-	h, err := enterNetNS(n.netnsPath(id))
+	h, err := netns.Enter(n.netnsPath(id))
 	if err != nil {
 		return netip.Prefix{}, err
 	}

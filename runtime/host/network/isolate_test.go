@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/network/netns"
 )
 
 const insideEnv = "WARREN_TEST_ISOLATED"
@@ -145,7 +146,7 @@ func in(path string, f func() error) error {
 	if path == "" {
 		return f()
 	}
-	return insideNetNS(path, f)
+	return netns.Do(path, f)
 }
 
 // linkNames lists the links of the current namespace.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"warren.io/warren/runtime/host/network/netns"
 )
 
 // halfMade leaves the machine as if we had been killed after each step of Attach or Detach.
@@ -20,14 +22,14 @@ var halfMade = map[string]func(t *testing.T, n *Network, id string){
 		}
 	},
 	"namespace without link": func(t *testing.T, n *Network, id string) {
-		h, made, err := openNetNS(n.netnsPath(id))
+		h, made, err := netns.Open(n.netnsPath(id))
 		if err != nil || !made {
 			t.Fatal(made, err)
 		}
 		h.Close()
 	},
 	"link without name and address": func(t *testing.T, n *Network, id string) {
-		h, _, err := openNetNS(n.netnsPath(id))
+		h, _, err := netns.Open(n.netnsPath(id))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +41,7 @@ var halfMade = map[string]func(t *testing.T, n *Network, id string){
 	},
 	"address without route": func(t *testing.T, n *Network, id string) {
 		a := mustAttach(t, n, id)
-		h, err := enterNetNS(a.NetNS)
+		h, err := netns.Enter(a.NetNS)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +63,7 @@ var halfMade = map[string]func(t *testing.T, n *Network, id string){
 	"namespace unmounted while a process is in it": func(t *testing.T, n *Network, id string) {
 		a := mustAttach(t, n, id)
 		holdOpen(t, a.NetNS)
-		if err := removeNetNS(a.NetNS); err != nil {
+		if err := netns.Remove(a.NetNS); err != nil {
 			t.Fatal(err)
 		}
 	},
@@ -148,7 +150,7 @@ func TestLinkIsFoundWithoutItsFile(t *testing.T) {
 		n := newNetwork(t, run)
 		a := mustAttach(t, n, "lost")
 		holdOpen(t, a.NetNS)
-		if err := removeNetNS(a.NetNS); err != nil {
+		if err := netns.Remove(a.NetNS); err != nil {
 			t.Fatal(err)
 		}
 		again := openNetwork(t, run)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/network/netns"
 )
 
 func TestTasksReachEachOtherAndTheGateway(t *testing.T) {
@@ -49,7 +50,7 @@ func TestTasksReachEachOtherAndTheGateway(t *testing.T) {
 func outside(t *testing.T, run string) string {
 	t.Helper()
 	peer := filepath.Join(run, "outside")
-	h, _, err := openNetNS(peer)
+	h, _, err := netns.Open(peer)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-package network
+// Package netns makes, enters and removes network namespaces that are mounted on files, and never leaves a thread in the wrong one.
+package netns
 
 import (
 	"errors"
@@ -26,11 +27,11 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// openNetNS returns a netlink connection into the network namespace mounted at path. made says that it was made just now,
+// Open returns a netlink connection into the network namespace mounted at path. made says that it was made just now,
 // because path was missing or an empty file (killed between making the file and mounting, or the machine was restarted).
-func openNetNS(path string) (h *netlink.Handle, made bool, err error) {
-	if isNetNS(path) {
-		h, err = enterNetNS(path)
+func Open(path string) (h *netlink.Handle, made bool, err error) {
+	if Is(path) {
+		h, err = Enter(path)
 		return h, false, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
@@ -53,17 +54,17 @@ func openNetNS(path string) (h *netlink.Handle, made bool, err error) {
 	return h, true, err
 }
 
-// enterNetNS opens a netlink connection in the namespace at path; the connection may be used from any thread.
-func enterNetNS(path string) (h *netlink.Handle, err error) {
-	err = insideNetNS(path, func() error {
+// Enter opens a netlink connection in the namespace at path; the connection may be used from any thread.
+func Enter(path string) (h *netlink.Handle, err error) {
+	err = Do(path, func() error {
 		h, err = netlink.NewHandle(unix.NETLINK_ROUTE)
 		return err
 	})
 	return h, err
 }
 
-// insideNetNS runs f on a thread in the namespace mounted at path.
-func insideNetNS(path string, f func() error) error {
+// Do runs f on a thread in the namespace mounted at path.
+func Do(path string, f func() error) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open network namespace %s: %w", path, err)
@@ -77,15 +78,15 @@ func insideNetNS(path string, f func() error) error {
 	})
 }
 
-// isNetNS says whether a namespace is mounted at path, not just a file left there.
-func isNetNS(path string) bool {
+// Is says whether a namespace is mounted at path, not just a file left there.
+func Is(path string) bool {
 	var s unix.Statfs_t
 	return unix.Statfs(path, &s) == nil && s.Type == unix.NSFS_MAGIC
 }
 
-// removeNetNS unmounts path as often as something is mounted there, and deletes the file. Missing is fine.
-func removeNetNS(path string) error {
-	for isNetNS(path) {
+// Remove unmounts path as often as something is mounted there, and deletes the file. Missing is fine.
+func Remove(path string) error {
+	for Is(path) {
 		if err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}
