@@ -56,7 +56,11 @@ func run(out, tag, platform string, docker bool) error {
 	if err := replace(out, data); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s %s %s, %d bytes\n", out, tag, platform, img.manifest.descriptor.Digest, len(data))
+	id := img.manifest.descriptor.Digest
+	if docker {
+		id = img.config.descriptor.Digest // such an archive has no manifest; this is what docker calls the image id
+	}
+	fmt.Printf("%s: %s %s %s, %d bytes\n", out, tag, platform, id, len(data))
 	return nil
 }
 
