@@ -138,6 +138,9 @@ func (s *strict) custom(raw json.RawMessage, u json.Unmarshaler, v reflect.Value
 		s.add(path, "is %s; a single value is expected", typeOf(raw))
 		return
 	}
+	if raw[0] == '{' {
+		s.members(raw, path, func(string, json.RawMessage, string) {}) // what is given twice is lost on a type that reads a map
+	}
 	err := u.UnmarshalJSON(raw)
 	var inner *Problems
 	if errors.As(err, &inner) {
@@ -168,7 +171,7 @@ func (s *strict) unknown(name, parent, at string, known map[string]reflect.Struc
 	full := joinPath(parent, near)
 	if near == "" {
 		if full = findField(s.root, name, ""); full == "" {
-			s.add(at, "unknown field")
+			s.add(at, "unknown field; there are %s", strings.Join(SortedKeys(known), ", "))
 			return
 		}
 		near = full

@@ -20,7 +20,7 @@ func TestDecodeStrictProblems(t *testing.T) {
 		{"other case", service(`{"image":"a","WorkingDir":"/"}`), "spec.WorkingDir: unknown field; did you mean 'workingDir'?"},
 		{"snake case", service(`{"image":"a","read_only_root_filesystem":true}`), "spec.read_only_root_filesystem: unknown field; did you mean 'readOnlyRootFilesystem'?"},
 		{"wrong place", service(`{"image":"a","maxAttempts":3}`), "spec.maxAttempts: unknown field; did you mean 'spec.restart.maxAttempts'?"},
-		{"nothing near", service(`{"image":"a","xyzzyxyzzy":3}`), "spec.xyzzyxyzzy: unknown field"},
+		{"nothing near", service(`{"image":"a","resources":{"xyzzyxyzzy":3}}`), "spec.resources.xyzzyxyzzy: unknown field; there are limits, reservations"},
 		{"mistyped and required", service(`{"iamge":"a"}`), "spec.iamge: unknown field; did you mean 'image'?"},
 		{"list for text", service(`{"image":["a"]}`), "spec.image: is a list; a text is expected"},
 		{"map for text", service(`{"image":{"a":1}}`), "spec.image: is a map; a text is expected"},
