@@ -37,6 +37,7 @@ var classes = []struct {
 	{ErrNotServed, "NotServed", codes.Unimplemented},
 	{store.ErrUnknown, "Unknown", codes.Unknown},
 	{store.ErrNotFound, "NotFound", codes.NotFound},
+	{store.ErrConflict, "Conflict", codes.Aborted},
 	{store.ErrCompacted, "Compacted", codes.OutOfRange},
 	{store.ErrFenced, "Fenced", codes.FailedPrecondition},
 	{store.ErrTooLarge, "TooLarge", codes.ResourceExhausted},
@@ -86,8 +87,6 @@ func describe(err error, d *ErrorDetail) codes.Code {
 		code = codes.InvalidArgument
 	case d.Conflict != nil && d.Conflict.Want == store.Absent:
 		code = codes.AlreadyExists
-	case errors.Is(err, store.ErrConflict):
-		code = codes.Aborted
 	}
 	return code
 }

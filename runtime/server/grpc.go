@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/server/api"
+	"warren.io/warren/runtime/store"
+)
+
+func newGRPC(s *Server) *grpc.Server {
+	g := grpc.NewServer(
+		grpc.Creds(opened{}),
+		grpc.MaxRecvMsgSize(api.MaxMessage),
+		grpc.MaxSendMsgSize(api.MaxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(helloWithin),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWithin}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingWithin / 2, PermitWithoutStream: true}),
+		grpc.UnaryInterceptor(s.guardCall),
+		grpc.StreamInterceptor(s.guardStream),
+	)
+	api.RegisterWarrenServer(g, service{Server: s})
+	healthpb.RegisterHealthServer(g, health{server: s})
+	reflection.Register(g)
+	return g
+}
+
+// service is the API's gRPC side, apart from Server so that that has no methods but its own.
+type service struct {
+	api.UnimplementedWarrenServer
+	*Server
+}
+
+// Get implements the API.
+func (s service) Get(ctx context.Context, r *api.GetRequest) (*api.GetResponse, error) {
+	o, err := s.config.Store.Get(ctx, r.GetKey().Meta())
+	if err != nil {
+		return nil, err
+	}
+	data, err := meta.Encode(o)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetResponse{Object: &api.Object{Key: api.ToKey(o.Key()), Json: data}}, nil
+}
+
+// List implements the API.
+func (s service) List(r *api.ListRequest, out grpc.ServerStreamingServer[api.ListResponse]) error {
+	f, err := newFilter(r.GetFilter())
+	if err != nil {
+		return err
+	}
+	objects, rev, err := s.config.Store.List(out.Context())
+	if err != nil {
+		return err
+	}
+	part, size := &api.ListResponse{Revision: rev}, 0
+	for _, o := range objects {
+		if !f.match(o) {
+			continue
+		}
+		data, err := meta.Encode(o)
+		if err != nil {
+			return err
+		}
+		part.Objects = append(part.Objects, &api.Object{Key: api.ToKey(o.Key()), Json: data})
+		if size += len(data); size >= api.Part {
+			if err := out.Send(part); err != nil {
+				return err
+			}
+			part, size = &api.ListResponse{Revision: rev}, 0
+		}
+	}
+	return out.Send(part)
+}
+
+// Commit implements the API.
+func (s service) Commit(ctx context.Context, r *api.CommitRequest) (*api.CommitResponse, error) {
+	ops, err := decodeOps(s.config.Kinds, r.GetOps())
+	if err != nil {
+		return nil, err
+	}
+	rev, err := s.config.Store.Commit(ctx, ops...)
+	if err != nil {
+		return nil, err
+	}
+	return &api.CommitResponse{Revision: rev}, nil
+}
+
+// maxOps leaves the last word to the store, which may take a few more than MaxOps; it keeps nonsense from being decoded.
+const maxOps = 4 * store.MaxOps
+
+func decodeOps(kinds meta.Kinds, in []*api.Op) ([]store.Op, error) {
+	if len(in) > maxOps {
+		return nil, fmt.Errorf("commit of %d operations, at most %d are allowed: %w", len(in), store.MaxOps, store.ErrTooLarge)
+	}
+	ops := make([]store.Op, len(in))
+	for i, x := range in {
+		op, err := decodeOp(kinds, x)
+		if err != nil {
+			return nil, api.Invalid("operation %d, %s: %v", i, x.GetKey().Meta(), err)
+		}
+		ops[i] = op
+	}
+	return ops, nil
+}
+
+func decodeOp(kinds meta.Kinds, x *api.Op) (store.Op, error) {
+	op := store.Op{Key: x.GetKey().Meta(), Guard: x.GetGuard()}
+	if op.Key.Kind == "" || op.Key.Name == "" {
+		return op, fmt.Errorf("kind and name are required")
+	}
+	if op.Guard < store.Any {
+		return op, fmt.Errorf("guard %d is no revision", op.Guard)
+	}
+	switch x.GetVerb() {
+	case api.Verb_DELETE:
+		op.Verb = store.Delete
+		return op, nil
+	case api.Verb_CHECK:
+		op.Verb = store.Check
+		return op, nil
+	case api.Verb_PUT:
+		op.Verb = store.Put
+	default:
+		return op, fmt.Errorf("verb %d is unknown", x.GetVerb())
+	}
+	o, err := kinds.Decode(x.GetJson())
+	if err != nil {
+		return op, err
+	}
+	if o.Key() != op.Key {
+		return op, fmt.Errorf("the object says that it is %s", o.Key())
+	}
+	op.Object = o
+	return op, nil
+}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/server/api"
+)
+
+// Bounds of log messages.
+const (
+	logQueue = 1024     // lines that wait for a reader
+	logPart  = 64 << 10 // bytes of text in one message, or a little more
+)
+
+func notServed(what string) error { return fmt.Errorf("%s: %w", what, api.ErrNotServed) }
+
+// Logs implements the API.
+func (s service) Logs(r *api.LogsRequest, out grpc.ServerStreamingServer[api.LogsResponse]) error {
+	if s.config.Logs == nil {
+		return notServed("logs")
+	}
+	ctx, done := s.open(out.Context())
+	defer done()
+	box := newOutbox(ctx, logQueue, func(next host.LogLine, more <-chan host.LogLine) error {
+		return out.Send(gather(next, more))
+	})
+	err := s.config.Logs.Read(ctx, r.GetTask(), r.Options(), func(l host.LogLine) error { return box.put(ctx, l, 0) })
+	if s.stopping.Err() != nil {
+		return errStopping
+	}
+	if err != nil {
+		return err
+	}
+	return box.flush(ctx)
+}
+
+// gather makes one message of the lines that are there already: a busy task costs few messages, a quiet one no delay.
+func gather(next host.LogLine, more <-chan host.LogLine) *api.LogsResponse {
+	m, size := &api.LogsResponse{}, 0
+	for {
+		m.Lines = append(m.Lines, api.ToLogLine(next))
+		if size += len(next.Text); size >= logPart {
+			return m
+		}
+		select {
+		case l, ok := <-more:
+			if !ok {
+				return m
+			}
+			next = l
+		default:
+			return m
+		}
+	}
+}
+
+// ImportImage implements the API.
+func (s service) ImportImage(in grpc.ClientStreamingServer[api.ImportImageRequest, api.ImportImageResponse]) error {
+	if s.config.Images == nil {
+		return notServed("images")
+	}
+	added, err := s.config.Images.Import(in.Context(), &pieces{recv: in.Recv})
+	if err != nil {
+		return err
+	}
+	return in.SendAndClose(&api.ImportImageResponse{Images: api.ToImages(added)})
+}
+
+// pieces reads a stream of messages as one.
+type pieces struct {
+	recv func() (*api.ImportImageRequest, error)
+	rest []byte
+	err  error
+}
+
+// Read implements io.Reader.
+func (p *pieces) Read(b []byte) (int, error) {
+	for len(p.rest) == 0 {
+		if p.err != nil {
+			return 0, p.err
+		}
+		m, err := p.recv()
+		p.rest, p.err = m.GetData(), err
+	}
+	n := copy(b, p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+// ListImages implements the API.
+func (s service) ListImages(ctx context.Context, _ *api.ListImagesRequest) (*api.ListImagesResponse, error) {
+	if s.config.Images == nil {
+		return nil, notServed("images")
+	}
+	list, err := s.config.Images.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &api.ListImagesResponse{Images: api.ToImages(list)}, nil
+}
+
+// RemoveImage implements the API.
+func (s service) RemoveImage(ctx context.Context, r *api.RemoveImageRequest) (*api.RemoveImageResponse, error) {
+	if s.config.Images == nil {
+		return nil, notServed("images")
+	}
+	return &api.RemoveImageResponse{}, s.config.Images.Remove(ctx, r.GetImage())
+}
