@@ -94,12 +94,9 @@ func (s service) Commit(ctx context.Context, r *api.CommitRequest) (*api.CommitR
 	return &api.CommitResponse{Revision: rev}, nil
 }
 
-// maxOps leaves the last word to the store, which may take a few more than MaxOps; it keeps nonsense from being decoded.
-const maxOps = 4 * store.MaxOps
-
 func decodeOps(kinds meta.Kinds, in []*api.Op) ([]store.Op, error) {
-	if len(in) > maxOps {
-		return nil, fmt.Errorf("commit of %d operations, at most %d are allowed: %w", len(in), store.MaxOps, store.ErrTooLarge)
+	if len(in) > store.MaxUserOps {
+		return nil, fmt.Errorf("commit of %d operations, at most %d are allowed: %w", len(in), store.MaxUserOps, store.ErrTooLarge)
 	}
 	ops := make([]store.Op, len(in))
 	for i, x := range in {

@@ -21,12 +21,11 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := h(w, r); err != nil {
 				fail(w, err)
 			}
 		})
-		mux.HandleFunc(pattern, readOnly)
 	}
 	handle("/v1/{kind}", s.httpList)
 	handle("/v1/{kind}/{name}", s.httpGet)
@@ -37,17 +36,24 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, fmt.Errorf("%s: %w; there are /v1/KIND, /v1/KIND/NAME, /v1/logs/TASK, /healthz, /readyz and /metrics", r.URL.Path, store.ErrNotFound))
 	})
-	return mux
+	return readOnly(mux)
 }
 
-func readOnly(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Allow", "GET, HEAD")
-	answer(w, http.StatusMethodNotAllowed, map[string]string{"error": "HTTP is for reading only; change things with warrenctl or gRPC"})
+func readOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Allow", "GET, HEAD")
+		answer(w, http.StatusMethodNotAllowed, map[string]string{"error": "HTTP is for reading only; change things with warrenctl or gRPC"})
+	})
 }
 
 // httpStatus are the HTTP statuses of errors, by their gRPC code, which api decides.
 var httpStatus = map[codes.Code]int{
 	codes.InvalidArgument:    http.StatusBadRequest,
+	codes.PermissionDenied:   http.StatusForbidden,
 	codes.NotFound:           http.StatusNotFound,
 	codes.Unimplemented:      http.StatusNotFound,
 	codes.OutOfRange:         http.StatusGone,

@@ -36,6 +36,7 @@ var classes = []struct {
 	{ErrInvalid, "Invalid", codes.InvalidArgument},
 	{ErrNotServed, "NotServed", codes.Unimplemented},
 	{store.ErrUnknown, "Unknown", codes.Unknown},
+	{store.ErrForbidden, "Forbidden", codes.PermissionDenied},
 	{store.ErrNotFound, "NotFound", codes.NotFound},
 	{store.ErrConflict, "Conflict", codes.Aborted},
 	{store.ErrCompacted, "Compacted", codes.OutOfRange},
@@ -76,19 +77,38 @@ func describe(err error, d *ErrorDetail) codes.Code {
 		switch e := e.(type) {
 		case *store.ConflictError:
 			d.Conflict = &Conflict{Key: ToKey(e.Key), Want: e.Want, Have: e.Have}
+		case *store.InvalidError:
+			d.Invalid = append(d.Invalid, toInvalid(ToKey(e.Key), e.Problems))
 		case *meta.Problems:
-			for _, p := range e.List {
-				d.Problems = append(d.Problems, &Problem{Path: utf8(p.Path), Reason: utf8(p.Reason)})
-			}
+			d.Invalid = append(d.Invalid, toInvalid(nil, *e))
 		}
 	})
 	switch {
-	case d.Problems != nil:
+	case d.Invalid != nil:
 		code = codes.InvalidArgument
 	case d.Conflict != nil && d.Conflict.Want == store.Absent:
 		code = codes.AlreadyExists
 	}
 	return code
+}
+
+func toInvalid(k *Key, p meta.Problems) *InvalidObject {
+	out := &InvalidObject{Key: k}
+	for _, x := range p.List {
+		out.Problems = append(out.Problems, &Problem{Path: utf8(x.Path), Reason: utf8(x.Reason)})
+	}
+	return out
+}
+
+// InvalidErrors returns all the invalid objects that an error is about: a refused commit names every one.
+func InvalidErrors(err error) []*store.InvalidError {
+	var out []*store.InvalidError
+	walk(err, func(e error) {
+		if x, ok := e.(*store.InvalidError); ok {
+			out = append(out, x)
+		}
+	})
+	return out
 }
 
 // walk visits an error and all that it wraps, so that joined errors give all their problems.
@@ -121,26 +141,37 @@ func FromStatus(err error) (error, bool) {
 	return err, false
 }
 
+// rebuild returns the error itself where it was one of those that are known here, else one with the same words that is it.
 func (d *ErrorDetail) rebuild() error {
-	r := &remote{text: d.Text}
-	for _, name := range d.Reasons {
+	r := &remote{text: d.GetText()}
+	for _, name := range d.GetReasons() {
 		for _, c := range classes {
-			if c.name == name {
+			if c.name == name && (c.err != store.ErrConflict || d.GetConflict() == nil) {
 				r.causes = append(r.causes, c.err)
 			}
 		}
 	}
-	if c := d.Conflict; c != nil {
-		r.causes = append(r.causes, &store.ConflictError{Key: c.Key.Meta(), Want: c.Want, Have: c.Have})
+	if c := d.GetConflict(); c != nil {
+		r.causes = append(r.causes, &store.ConflictError{Key: c.GetKey().Meta(), Want: c.GetWant(), Have: c.GetHave()})
 	}
-	if len(d.Problems) > 0 {
-		p := &meta.Problems{}
-		for _, x := range d.Problems {
-			p.List = append(p.List, meta.Problem{Path: x.GetPath(), Reason: x.GetReason()})
-		}
-		r.causes = append(r.causes, p)
+	for _, x := range d.GetInvalid() {
+		r.causes = append(r.causes, x.rebuild())
+	}
+	if len(r.causes) == 1 && r.causes[0].Error() == r.text {
+		return r.causes[0]
 	}
 	return r
+}
+
+func (x *InvalidObject) rebuild() error {
+	p := meta.Problems{}
+	for _, y := range x.GetProblems() {
+		p.List = append(p.List, meta.Problem{Path: y.GetPath(), Reason: y.GetReason()})
+	}
+	if x.GetKey() == nil {
+		return &p
+	}
+	return &store.InvalidError{Key: x.GetKey().Meta(), Problems: p}
 }
 
 // remote is an error of the other side: its words, and what it is.

@@ -1537,7 +1537,7 @@ type ErrorDetail struct {
 	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	Reasons       []string               `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	Conflict      *Conflict              `protobuf:"bytes,3,opt,name=conflict,proto3" json:"conflict,omitempty"`
-	Problems      []*Problem             `protobuf:"bytes,4,rep,name=problems,proto3" json:"problems,omitempty"`
+	Invalid       []*InvalidObject       `protobuf:"bytes,4,rep,name=invalid,proto3" json:"invalid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1593,7 +1593,60 @@ func (x *ErrorDetail) GetConflict() *Conflict {
 	return nil
 }
 
-func (x *ErrorDetail) GetProblems() []*Problem {
+func (x *ErrorDetail) GetInvalid() []*InvalidObject {
+	if x != nil {
+		return x.Invalid
+	}
+	return nil
+}
+
+// InvalidObject is what is wrong with one object.
+type InvalidObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // none: what is wrong is not about a certain object
+	Problems      []*Problem             `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvalidObject) Reset() {
+	*x = InvalidObject{}
+	mi := &file_warren_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvalidObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvalidObject) ProtoMessage() {}
+
+func (x *InvalidObject) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvalidObject.ProtoReflect.Descriptor instead.
+func (*InvalidObject) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *InvalidObject) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *InvalidObject) GetProblems() []*Problem {
 	if x != nil {
 		return x.Problems
 	}
@@ -1611,7 +1664,7 @@ type Conflict struct {
 
 func (x *Conflict) Reset() {
 	*x = Conflict{}
-	mi := &file_warren_proto_msgTypes[30]
+	mi := &file_warren_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1676,7 @@ func (x *Conflict) String() string {
 func (*Conflict) ProtoMessage() {}
 
 func (x *Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[30]
+	mi := &file_warren_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1689,7 @@ func (x *Conflict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
 func (*Conflict) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{30}
+	return file_warren_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Conflict) GetKey() *Key {
@@ -1670,7 +1723,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_warren_proto_msgTypes[31]
+	mi := &file_warren_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1735,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[31]
+	mi := &file_warren_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1748,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{31}
+	return file_warren_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Problem) GetPath() string {
@@ -1800,12 +1853,15 @@ const file_warren_proto_rawDesc = "" +
 	"\x05lines\x18\x01 \x03(\tR\x05lines\"#\n" +
 	"\vStopRequest\x12\x14\n" +
 	"\x05tasks\x18\x01 \x01(\bR\x05tasks\"\x0e\n" +
-	"\fStopResponse\"\x9c\x01\n" +
+	"\fStopResponse\"\xa0\x01\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
 	"\areasons\x18\x02 \x03(\tR\areasons\x12/\n" +
-	"\bconflict\x18\x03 \x01(\v2\x13.warren.v1.ConflictR\bconflict\x12.\n" +
-	"\bproblems\x18\x04 \x03(\v2\x12.warren.v1.ProblemR\bproblems\"T\n" +
+	"\bconflict\x18\x03 \x01(\v2\x13.warren.v1.ConflictR\bconflict\x122\n" +
+	"\ainvalid\x18\x04 \x03(\v2\x18.warren.v1.InvalidObjectR\ainvalid\"a\n" +
+	"\rInvalidObject\x12 \n" +
+	"\x03key\x18\x01 \x01(\v2\x0e.warren.v1.KeyR\x03key\x12.\n" +
+	"\bproblems\x18\x02 \x03(\v2\x12.warren.v1.ProblemR\bproblems\"T\n" +
 	"\bConflict\x12 \n" +
 	"\x03key\x18\x01 \x01(\v2\x0e.warren.v1.KeyR\x03key\x12\x12\n" +
 	"\x04want\x18\x02 \x01(\x03R\x04want\x12\x12\n" +
@@ -1845,7 +1901,7 @@ func file_warren_proto_rawDescGZIP() []byte {
 }
 
 var file_warren_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_warren_proto_goTypes = []any{
 	(Verb)(0),                   // 0: warren.v1.Verb
 	(*Key)(nil),                 // 1: warren.v1.Key
@@ -1878,8 +1934,9 @@ var file_warren_proto_goTypes = []any{
 	(*StopRequest)(nil),         // 28: warren.v1.StopRequest
 	(*StopResponse)(nil),        // 29: warren.v1.StopResponse
 	(*ErrorDetail)(nil),         // 30: warren.v1.ErrorDetail
-	(*Conflict)(nil),            // 31: warren.v1.Conflict
-	(*Problem)(nil),             // 32: warren.v1.Problem
+	(*InvalidObject)(nil),       // 31: warren.v1.InvalidObject
+	(*Conflict)(nil),            // 32: warren.v1.Conflict
+	(*Problem)(nil),             // 33: warren.v1.Problem
 }
 var file_warren_proto_depIdxs = []int32{
 	1,  // 0: warren.v1.Object.key:type_name -> warren.v1.Key
@@ -1896,36 +1953,38 @@ var file_warren_proto_depIdxs = []int32{
 	16, // 11: warren.v1.ImportImageResponse.images:type_name -> warren.v1.Image
 	16, // 12: warren.v1.ListImagesResponse.images:type_name -> warren.v1.Image
 	25, // 13: warren.v1.InfoResponse.ready:type_name -> warren.v1.ReadyCheck
-	31, // 14: warren.v1.ErrorDetail.conflict:type_name -> warren.v1.Conflict
-	32, // 15: warren.v1.ErrorDetail.problems:type_name -> warren.v1.Problem
-	1,  // 16: warren.v1.Conflict.key:type_name -> warren.v1.Key
-	4,  // 17: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
-	6,  // 18: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
-	8,  // 19: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
-	11, // 20: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
-	13, // 21: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
-	17, // 22: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
-	19, // 23: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
-	21, // 24: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
-	23, // 25: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
-	26, // 26: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
-	28, // 27: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
-	5,  // 28: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
-	7,  // 29: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
-	9,  // 30: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
-	12, // 31: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
-	14, // 32: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
-	18, // 33: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
-	20, // 34: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
-	22, // 35: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
-	24, // 36: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
-	27, // 37: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
-	29, // 38: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
-	28, // [28:39] is the sub-list for method output_type
-	17, // [17:28] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	32, // 14: warren.v1.ErrorDetail.conflict:type_name -> warren.v1.Conflict
+	31, // 15: warren.v1.ErrorDetail.invalid:type_name -> warren.v1.InvalidObject
+	1,  // 16: warren.v1.InvalidObject.key:type_name -> warren.v1.Key
+	33, // 17: warren.v1.InvalidObject.problems:type_name -> warren.v1.Problem
+	1,  // 18: warren.v1.Conflict.key:type_name -> warren.v1.Key
+	4,  // 19: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
+	6,  // 20: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
+	8,  // 21: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
+	11, // 22: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
+	13, // 23: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
+	17, // 24: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
+	19, // 25: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
+	21, // 26: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
+	23, // 27: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
+	26, // 28: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
+	28, // 29: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
+	5,  // 30: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
+	7,  // 31: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
+	9,  // 32: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
+	12, // 33: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
+	14, // 34: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
+	18, // 35: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
+	20, // 36: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
+	22, // 37: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
+	24, // 38: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
+	27, // 39: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
+	29, // 40: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
+	30, // [30:41] is the sub-list for method output_type
+	19, // [19:30] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_warren_proto_init() }
@@ -1939,7 +1998,7 @@ func file_warren_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_warren_proto_rawDesc), len(file_warren_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
