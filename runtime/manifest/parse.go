@@ -24,6 +24,7 @@ func (r *reader) bytes(file string, data []byte) {
 		r.fail(file, line, "is no text in UTF-8")
 		return
 	}
+	r.last = bytes.Count(data, []byte("\n")) + 1
 	parts := split(data)
 	if len(parts) > MaxDocuments {
 		r.fail(file, 1, "holds %d documents; at most %d are read", len(parts), MaxDocuments)
@@ -190,7 +191,7 @@ func (r *reader) document(file string, before int, n *yaml.Node) {
 	w := &writer{}
 	w.node(n, 0)
 	if w.bad != "" {
-		r.fail(file, before+w.line, "%s", w.bad)
+		r.fail(file, min(before+w.line, r.last), "%s", w.bad)
 		return
 	}
 	o, problems := kinds.DecodeStrict(w.out.Bytes())
@@ -213,10 +214,10 @@ func (r *reader) take(file string, line int, o meta.Object, problems *meta.Probl
 		}
 	}
 	if problems.Err() == nil {
-		r.docs = append(r.docs, Document{Object: o, File: file, Line: line})
+		r.docs = append(r.docs, Document{Object: o, File: file, Line: min(line, r.last)})
 		return
 	}
 	for _, p := range problems.List {
-		r.problems.add(Problem{File: file, Line: lineOf(p.Path), Object: name, Problem: p})
+		r.problems.add(Problem{File: file, Line: min(lineOf(p.Path), r.last), Object: name, Problem: p})
 	}
 }

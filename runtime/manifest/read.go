@@ -37,6 +37,7 @@ type reader struct {
 	in       io.Reader
 	docs     []Document
 	problems Problems
+	last     int // line of the file at hand; YAML takes more characters for line breaks than editors do
 }
 
 func (r *reader) fail(file string, line int, format string, args ...any) {

