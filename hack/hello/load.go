@@ -50,7 +50,7 @@ type lines struct {
 // write writes "line 1", "line 2" ... and returns early with the signal that ends it.
 func (l lines) write(signals <-chan os.Signal) os.Signal {
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
-	defer out.Flush()
+	defer func() { _ = out.Flush() }() // as good as the reader of our output
 	var pause <-chan time.Time
 	if l.rate > 0 {
 		ticker := time.NewTicker(time.Duration(float64(time.Second) / l.rate))
@@ -59,7 +59,7 @@ func (l lines) write(signals <-chan os.Signal) os.Signal {
 	}
 	for i := 1; l.count < 0 || i <= l.count; i++ {
 		if pause != nil {
-			out.Flush()
+			_ = out.Flush()
 		}
 		if s := wait(signals, pause); s != nil {
 			return s
