@@ -80,14 +80,14 @@ func (s *suite) check() {
 }
 
 func (s *suite) allOrNothing() {
-	s.commit(store.CreateOp(service("web")), store.CreateOp(service("gone")))
+	s.commit(store.CreateOp(service("web")), store.CreateOp(service("gone")), store.CreateOp(service("taken")))
 	before, rev := s.list()
 	gone := s.get(keyOf("Service", "gone"))
 	s.refuse(store.ErrConflict,
 		store.UpdateOp(s.get(keyOf("Service", "web"))),
 		store.DeleteOp(gone),
 		store.CreateOp(task("t", "")),
-		store.CreateOp(service("web")))
+		store.CreateOp(service("taken")))
 	after, now := s.list()
 	if now != rev {
 		s.Fatalf("a refused commit moved the revision from %d to %d", rev, now)

@@ -1,0 +1,189 @@
+// Package quorum runs etcd inside this process and lends it out as a store.Store, plain or fenced by leadership.
+//
+// The member has no port and no socket: its only client is in this process, and a single member has no peers. Two nodes in
+// one network namespace cannot clash.
+//
+// An idle member writes nothing to disk. Nothing in here uses leases or periodic compaction; history is compacted when
+// enough of it has gathered, so only after writes. What etcd itself does periodically reads only.
+//
+// When the disk refuses a write that etcd needs, etcd ends the process. Here it ends only the member: Done is closed, Err
+// says why (ErrBroken), commits fail with store.ErrUnavailable. The files of a broken member stay open until the process
+// ends, so the way back is a new process; exec of itself is enough. To let it not come to that, commits are refused with
+// store.ErrNoSpace while the file system of the data directory is nearly full; they work again as soon as it is not.
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+
+	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/etcdstore"
+)
+
+// Config says where and how a member runs.
+type Config struct {
+	DataDir string     // made if missing; belongs to the member alone
+	Name    string     // of this member, usually the node's
+	Kinds   meta.Kinds // of the resources in the store
+	Log     logr.Logger
+	// Expendable names kinds whose unreadable objects may be left out of lists; see etcdstore.
+	Expendable []string
+	// Quota is how large the database may grow. Default 256 MiB.
+	Quota int64
+	// History is how many revisions can be watched from the past, at least; up to twice as many are kept. Default 2000.
+	History int64
+	// MinFree is how many bytes must be free on the file system of DataDir for commits to be taken. Default 24 MiB.
+	MinFree int64
+}
+
+// Defaults and limits.
+const (
+	defaultQuota   = 256 << 20
+	defaultHistory = 2000
+	defaultMinFree = 24 << 20
+	closePatience  = 10 * time.Second
+)
+
+// Why a member has ended. Use errors.Is.
+var (
+	ErrClosed = errors.New("quorum is closed")
+	// ErrBroken means that etcd could not go on, and that only a new process can open its directory again.
+	ErrBroken = errors.New("quorum is broken until this process is replaced")
+)
+
+// broken holds the directories whose files an ended member still holds open.
+var broken sync.Map
+
+// Quorum is a running member. Make one with Start.
+type Quorum struct {
+	config  Config
+	log     logr.Logger
+	lock    *os.File
+	server  *etcdserver.EtcdServer
+	client  *clientv3.Client
+	store   *etcdstore.Store
+	tidying sync.WaitGroup
+	leading atomic.Bool
+	tried   store.Revision // at which making room was last tried
+
+	end    sync.Once
+	done   chan struct{}
+	reason error // readable once done is closed
+}
+
+// Start runs a member of a cluster of one in DataDir, new or as it was left, and returns when it takes commits.
+// It fails with store.ErrNoSpace while the disk is full; nothing is left behind then, and it can be tried again.
+func Start(ctx context.Context, config Config) (*Quorum, error) {
+	config.defaults()
+	q := &Quorum{config: config, log: config.Log, done: make(chan struct{})}
+	if err := q.prepare(); err != nil {
+		return nil, fmt.Errorf("start quorum in %s: %w", config.DataDir, err)
+	}
+	err := q.boot()
+	if err == nil {
+		err = q.ready(ctx)
+	}
+	if err != nil {
+		q.Close()
+		return nil, fmt.Errorf("start quorum in %s: %w", config.DataDir, err)
+	}
+	q.client = v3client.New(q.server)
+	q.store = etcdstore.New(q.client, config.Kinds, etcdstore.Options{
+		Gate: q.gate, Unreadable: q.unreadable, Expendable: config.Expendable,
+	})
+	q.tidying.Go(q.tidy)
+	return q, nil
+}
+
+func (c *Config) defaults() {
+	if c.Name == "" {
+		c.Name = "warren"
+	}
+	if c.Quota == 0 {
+		c.Quota = defaultQuota
+	}
+	if c.History == 0 {
+		c.History = defaultHistory
+	}
+	if c.MinFree == 0 {
+		c.MinFree = defaultMinFree
+	}
+}
+
+// Store returns the store without a fence, for everybody but the leader's controllers.
+func (q *Quorum) Store() store.Store { return q.store }
+
+// Done is closed when the member has ended, by Close or because it broke.
+func (q *Quorum) Done() <-chan struct{} { return q.done }
+
+// Err says why the member ended: ErrClosed or what broke it. It is nil before.
+func (q *Quorum) Err() error {
+	select {
+	case <-q.done:
+		return q.reason
+	default:
+		return nil
+	}
+}
+
+// stop records why the member ends. The first reason counts.
+func (q *Quorum) stop(why error) {
+	q.end.Do(func() {
+		q.reason = why
+		close(q.done)
+	})
+}
+
+// gate refuses commits that must not reach etcd.
+func (q *Quorum) gate() error {
+	if err := q.Err(); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return q.room(q.config.MinFree)
+}
+
+func (q *Quorum) unreadable(key string, err error) {
+	q.log.Error(err, "Object in the store cannot be decoded; what it describes is left as it is", "key", key)
+}
+
+// Close ends the member; what was committed is on disk. It returns when all files are closed, or, where the member is
+// broken and hangs, after some seconds.
+func (q *Quorum) Close() error {
+	q.stop(ErrClosed)
+	q.tidying.Wait()
+	if q.client != nil {
+		q.client.Close()
+	}
+	hangs := q.server != nil && !q.halt()
+	if hangs || errors.Is(q.reason, ErrBroken) {
+		broken.Store(q.config.DataDir, true)
+		return fmt.Errorf("close quorum in %s: %w: %w", q.config.DataDir, ErrBroken, q.reason)
+	}
+	return q.lock.Close()
+}
+
+// halt stops the server; false when it hangs.
+func (q *Quorum) halt() bool {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		q.server.Stop()
+	}()
+	select {
+	case <-stopped:
+		return true
+	case <-time.After(closePatience):
+		return false
+	}
+}

@@ -1,0 +1,118 @@
+package quorum
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/config"
+	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/features"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+
+	"warren.io/warren/runtime/store"
+)
+
+const (
+	tick          = 100 // ms, also the heartbeat
+	electionTicks = 10
+	// nowhere is the address of a member without peers. Nothing listens there; etcd demands one.
+	nowhere = "http://127.0.0.1:0"
+	// largest is what one commit may weigh. The log's own limit is 10 MB an entry.
+	largest = 8 << 20
+	// startPatience is how long a start may take: a large log on a slow card takes seconds.
+	startPatience = 2 * time.Minute
+)
+
+// The log is kept in segments that are allocated before they are needed: two at least. etcd's are 64 MB.
+func init() { wal.SegmentSizeBytes = 8 << 20 }
+
+// settings are for small machines and flash cards. fsync stays on.
+func (q *Quorum) settings() (config.ServerConfig, error) {
+	here, err := types.NewURLs([]string{nowhere})
+	if err != nil {
+		return config.ServerConfig{}, err
+	}
+	log := q.zap()
+	return config.ServerConfig{
+		Name: q.config.Name, DataDir: q.config.DataDir, PeerURLs: here, Logger: log,
+		// The token makes the ids of a new cluster unique. An existing directory has its own.
+		NewCluster: true, InitialClusterToken: rand.Text(), InitialPeerURLsMap: types.URLsMap{q.config.Name: here},
+		TickMs: tick, ElectionTicks: electionTicks, InitialElectionTickAdvance: true, PreVote: true,
+		// Entries since the last snapshot are read again at a start. Those for slow followers are kept in memory.
+		SnapshotCount: 2000, SnapshotCatchUpEntries: 500, MaxSnapFiles: 2, MaxWALFiles: 2,
+		QuotaBackendBytes: q.config.Quota, MaxRequestBytes: largest, MaxTxnOps: 4 * store.MaxOps,
+		// No AutoCompaction: see tidy. No corruption checks: they run by the clock.
+		WarningApplyDuration: time.Second, WarningUnaryRequestDuration: 2 * time.Second,
+		StrictReconfigCheck: true, MaxLearners: 1, V2Deprecation: config.V2DeprDefault,
+		ServerFeatureGate: features.NewDefaultServerFeatureGate(q.config.Name, log),
+	}, nil
+}
+
+// boot opens the files and starts the server, in a goroutine of its own as etcd ends the one in which it fails fatally.
+func (q *Quorum) boot() error {
+	settings, err := q.settings()
+	if err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		defer func() {
+			if r := recover(); r != nil {
+				q.stop(fmt.Errorf("%w: etcd: %v", ErrBroken, r))
+			}
+		}()
+		server, err := etcdserver.NewServer(settings)
+		if err != nil {
+			q.stop(fmt.Errorf("etcd: %w", err))
+			return
+		}
+		server.Start()
+		q.server = server
+	}()
+	<-over
+	return q.Err()
+}
+
+// ready waits until the member takes commits.
+func (q *Quorum) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	go q.campaign(ctx)
+	select {
+	case <-q.server.ReadyNotify():
+		return nil
+	case <-q.done:
+		return q.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a leader: %w", ctx.Err())
+	}
+}
+
+// campaign makes the only member a leader at once, where raft would wait for up to two election timeouts that nobody else
+// takes the chance. The message is the one by which a leader hands over; raft ignores it while the member cannot campaign yet.
+func (q *Quorum) campaign(ctx context.Context) {
+	if len(q.server.Cluster().Members()) != 1 {
+		return
+	}
+	id := uint64(q.server.MemberID())
+	for wait := time.Millisecond; q.server.Leader() == 0 && ctx.Err() == nil; wait *= 2 {
+		q.server.Process(ctx, &raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), From: &id, To: &id})
+		select {
+		case <-time.After(wait):
+		case <-q.done:
+			return
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (q *Quorum) zap() *zap.Logger {
+	return zap.New(&core{log: q.log.WithName("etcd"), quorum: q},
+		zap.WithFatalHook(&lastWord{q}), zap.WithPanicHook(&lastWord{q}))
+}

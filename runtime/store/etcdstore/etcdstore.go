@@ -1,0 +1,185 @@
+// Package etcdstore keeps resources in etcd: one key for each, one etcd transaction for each commit, one watch over all.
+//
+// The key of Service/web is /warren/v1/Service/web, its value the resource as JSON. Uid and revision are not in the value:
+// they are etcd's create and mod revision of the key.
+//
+// What cannot be decoded (written by a newer version, or damaged) must not look as if it were gone, because somebody would
+// then stop or replace what belongs to it. So:
+//   - Get returns an UnreadableError.
+//   - List returns all other objects and an UnreadableError that names the keys. Who acts on the cluster takes that as a
+//     failure and leaves everything as it is; who only shows it can show the rest.
+//   - Watch leaves the change out of its batch: readers keep the last version that they could read, and a write over it
+//     conflicts. All other changes are delivered.
+//   - Commit needs to read nothing, so such an object can always be overwritten or deleted with the guard Any.
+//
+// Kinds that this program does not know at all, and kinds named as expendable, are left out of lists without an error:
+// nobody here acts on them. Every unreadable object is reported once for each of its revisions through Options.Unreadable.
+package etcdstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/store"
+)
+
+const (
+	// Root is the prefix of every key of Warren. All of it is watched, so that each revision gives a batch.
+	Root    = "/warren/"
+	objects = Root + "v1/"
+	// pageSize is how many objects are read at once; a list of more is read at one revision in several steps.
+	pageSize = 1000
+)
+
+// Options of a Store. The zero value is right.
+type Options struct {
+	// Gate is asked before each commit; its error refuses it. For conditions that etcd must not be driven into.
+	Gate func() error
+	// Unreadable is told of every object that cannot be decoded, once for each of its revisions.
+	Unreadable func(key string, err error)
+	// Expendable names kinds whose unreadable objects are left out of lists as if they were not there.
+	Expendable []string
+}
+
+// Store is a store.Store in etcd.
+type Store struct {
+	client   *clientv3.Client
+	kinds    meta.Kinds
+	options  Options
+	fence    *fence
+	reported *reported
+}
+
+// fence is the key whose revision every commit demands.
+type fence struct {
+	key string
+	rev store.Revision
+}
+
+// New returns the store behind a client. The client stays the caller's.
+func New(client *clientv3.Client, kinds meta.Kinds, options Options) *Store {
+	return &Store{client: client, kinds: kinds, options: options, reported: &reported{revs: map[string]int64{}}}
+}
+
+// Fenced returns the same store whose commits succeed only while a key is at a revision, else fail with store.ErrFenced.
+func (s *Store) Fenced(key string, rev store.Revision) *Store {
+	c := *s
+	c.fence = &fence{key, rev}
+	return &c
+}
+
+// Get implements store.Store. The answer is linearizable.
+func (s *Store) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
+	resp, err := s.client.Get(ctx, pathOf(key))
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, readError(err))
+	}
+	if len(resp.Kvs) == 0 {
+		return nil, fmt.Errorf("%s: %w", key, store.ErrNotFound)
+	}
+	kv := resp.Kvs[0]
+	o, err := s.decode(key, kv.Value, kv.CreateRevision, kv.ModRevision)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, &UnreadableError{Keys: []meta.Key{key}, Cause: err})
+	}
+	return o, nil
+}
+
+// List implements store.Store. See the package for unreadable objects.
+func (s *Store) List(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	for range 3 {
+		all, rev, err := s.listOnce(ctx)
+		if !errors.Is(err, store.ErrCompacted) { // history went away between two pages
+			return all, rev, err
+		}
+	}
+	return s.listOnce(ctx)
+}
+
+// listOnce reads pages, all at the revision of the first.
+func (s *Store) listOnce(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	var (
+		all  []meta.Object
+		bad  UnreadableError
+		rev  store.Revision
+		from = objects
+		end  = clientv3.GetPrefixRangeEnd(objects)
+	)
+	for {
+		resp, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(rev))
+		if err != nil {
+			return nil, 0, fmt.Errorf("list: %w", readError(err))
+		}
+		if rev == 0 {
+			rev = resp.Header.Revision
+			all = make([]meta.Object, 0, resp.Count)
+		}
+		for _, kv := range resp.Kvs {
+			if o, err := s.read(kv); err == nil {
+				all = append(all, o)
+			} else {
+				s.skip(&bad, string(kv.Key), err)
+			}
+		}
+		if !resp.More {
+			return all, rev, bad.orNil()
+		}
+		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+	}
+}
+
+func pathOf(key meta.Key) string { return objects + key.Kind + "/" + key.Name }
+
+func keyOf(path string) (meta.Key, bool) {
+	rest, ok := strings.CutPrefix(path, objects)
+	kind, name, cut := strings.Cut(rest, "/")
+	return meta.Key{Kind: kind, Name: name}, ok && cut && kind != "" && name != ""
+}
+
+// encode writes an object without what etcd knows better.
+func encode(o meta.Object) ([]byte, error) {
+	o = o.Clone()
+	m := o.Meta()
+	m.UID, m.Revision = 0, 0
+	return meta.Encode(o)
+}
+
+func (s *Store) decode(key meta.Key, value []byte, uid, rev store.Revision) (meta.Object, error) {
+	k, ok := s.kinds.ByName(key.Kind)
+	if !ok {
+		return nil, errUnknownKind
+	}
+	o := k.New()
+	if err := json.Unmarshal(value, o); err != nil {
+		return nil, err
+	}
+	if o.Key() != key {
+		return nil, fmt.Errorf("the value says that it is %s", o.Key())
+	}
+	m := o.Meta()
+	m.UID, m.Revision = uid, rev
+	return o, nil
+}
+
+// reported remembers what was told already.
+type reported struct {
+	sync.Mutex
+	revs map[string]int64
+}
+
+func (r *reported) first(key string, rev int64) bool {
+	r.Lock()
+	defer r.Unlock()
+	if r.revs[key] == rev {
+		return false
+	}
+	r.revs[key] = rev
+	return true
+}
