@@ -46,7 +46,7 @@ func (h *Host) orphanLinks(tasks []string) (found []string, err error) {
 }
 
 // taskFiles are the places below the run directory that have an entry for each task.
-var taskFiles = []string{"netns/*", "tasks/*", "runc/*/*", "containerd/*/*task/*/*", "containerd/io.containerd.runtime.v2.task/*/*"}
+var taskFiles = []string{"netns/*", "tasks/*", "runc/*/*", "containerd/io.containerd.runtime.v2.task/*/*", "containerd/state/io.containerd.runtime.v2.task/*/*"}
 
 func (h *Host) orphanFiles(tasks []string) (found []string, err error) {
 	for _, pattern := range taskFiles {

@@ -6,11 +6,17 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/network/netns"
+)
+
+const (
+	carrierPatience = time.Second
+	carrierPoll     = 200 * time.Microsecond
 )
 
 // Attach makes the namespace for id, or repairs and returns the one that is there. The order of the steps is what makes it
@@ -57,7 +63,29 @@ func (n *Network) attach(id string, want netip.Addr, c host.NetworkConfig) (neti
 	if err := n.ensureOuter(id, outer, bridge, c.MTU); err != nil {
 		return netip.Prefix{}, err
 	}
-	return address, ensureInner(inside, inner, address, gateway(c.Subnet), c.MTU)
+	if err := ensureInner(inside, inner, address, gateway(c.Subnet), c.MTU); err != nil {
+		return netip.Prefix{}, err
+	}
+	return address, n.awaitCarrier(n.linkName(id), bridgeName)
+}
+
+// awaitCarrier waits until the kernel has noticed that the links are up, which it does a moment after they were brought up.
+// Until then packets are lost, and whoever sends one asks again only a second later. Waiting longer than that would not help.
+func (n *Network) awaitCarrier(names ...string) error {
+	deadline := time.Now().Add(carrierPatience)
+	for _, name := range names {
+		for {
+			l, err := n.links.LinkByName(name)
+			if err != nil {
+				return fmt.Errorf("find link %s: %w", name, err)
+			}
+			if l.Attrs().OperState == netlink.OperUp || time.Now().After(deadline) {
+				break
+			}
+			time.Sleep(carrierPoll)
+		}
+	}
+	return nil
 }
 
 // pair finds both ends of id's veth. A single end, or an end whose other is elsewhere, is removed; then both are nil.

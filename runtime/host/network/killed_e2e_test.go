@@ -163,3 +163,16 @@ func TestLinkIsFoundWithoutItsFile(t *testing.T) {
 		assertNothingLeft(t, again, run)
 	})
 }
+
+func TestOpenRemovesALinkThatNobodyCanName(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		run := runDir(t)
+		n := newNetwork(t, run)
+		halfMade["link without name and address"](t, n, "a")
+		holdOpen(t, n.netnsPath("a"))
+		if err := netns.Remove(n.netnsPath("a")); err != nil {
+			t.Fatal(err)
+		}
+		assertNothingLeft(t, openNetwork(t, run), run)
+	})
+}
