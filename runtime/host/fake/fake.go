@@ -1,0 +1,228 @@
+// Package fake is a machine in memory with a clock of its owner's: for the simulation and for tests of agents. It is single-
+// threaded and does only what it is told to, in an order that depends on nothing but the calls.
+package fake
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
+)
+
+// Digest is what every image resolves to.
+const Digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+// Machine is a host.Tasks, host.Network and host.Machine in memory.
+type Machine struct {
+	Now func() time.Time
+	// Took is how long each step of a start and a stop takes; nil means no time.
+	Took func() time.Duration
+	// Poke is called when an observation changed.
+	Poke  func()
+	About host.Facts
+
+	// Starts counts the processes that were started, by Incarnation of the task.
+	Starts map[string]int
+
+	boxes map[string]*box
+	want  map[string]host.Task // nil: nothing was asked for yet, so nothing is removed
+	ready bool
+	addr  int
+}
+
+// box is one container.
+type box struct {
+	host.State
+	next time.Time // when the present step ends; zero if none is under way
+}
+
+// New returns a machine that knows what runs on it already.
+func New(now func() time.Time) *Machine {
+	return &Machine{Now: now, Starts: map[string]int{}, boxes: map[string]*box{}, ready: true,
+		About: host.Facts{OS: "linux", Arch: "amd64", Capacity: v1.ResourceList{CPU: 64000, Memory: 256 << 30, Pids: 1 << 20}}}
+}
+
+// Facts implements host.Machine.
+func (m *Machine) Facts() host.Facts { return m.About }
+
+// Configure implements host.Network.
+func (m *Machine) Configure(context.Context, host.NetworkConfig) error { return nil }
+
+// Attach implements host.Network.
+func (m *Machine) Attach(_ context.Context, id string, want netip.Addr) (host.Attachment, error) {
+	return host.Attachment{ID: id, Address: netip.PrefixFrom(want, 24)}, nil
+}
+
+// Detach implements host.Network.
+func (m *Machine) Detach(context.Context, string) error { return nil }
+
+// List implements host.Network.
+func (m *Machine) List(context.Context) ([]string, error) { return nil, nil }
+
+// Set implements host.Tasks.
+func (m *Machine) Set(_ context.Context, want []host.Task) error {
+	if !m.ready {
+		return host.ErrNotReady
+	}
+	m.want = make(map[string]host.Task, len(want))
+	for _, t := range want {
+		m.want[t.Name] = t
+	}
+	m.converge()
+	return nil
+}
+
+// Observe implements host.Tasks.
+func (m *Machine) Observe(context.Context) ([]host.State, error) {
+	if !m.ready {
+		return nil, host.ErrNotReady
+	}
+	out := make([]host.State, 0, len(m.boxes))
+	for _, name := range meta.SortedKeys(m.boxes) {
+		out = append(out, m.boxes[name].State)
+	}
+	return out, nil
+}
+
+// Next is when a step under way ends.
+func (m *Machine) Next() (time.Time, bool) {
+	var first time.Time
+	for _, b := range m.boxes {
+		if !b.next.IsZero() && (first.IsZero() || b.next.Before(first)) {
+			first = b.next
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// Tick ends the steps that are due.
+func (m *Machine) Tick() {
+	changed := false
+	for _, name := range meta.SortedKeys(m.boxes) {
+		if b := m.boxes[name]; !b.next.IsZero() && !b.next.After(m.Now()) {
+			m.advance(b)
+			changed = true
+		}
+	}
+	if changed {
+		m.converge()
+		m.poke()
+	}
+}
+
+// Crash ends the process of a task with an exit code. It tells whether one was running.
+func (m *Machine) Crash(name string, code int) bool {
+	b, ok := m.boxes[name]
+	if !ok || b.Phase != host.Running {
+		return false
+	}
+	b.Phase, b.ExitCode, b.ExitedAt, b.Reason = host.Exited, code, m.Now(), host.ReasonExited
+	m.poke()
+	return true
+}
+
+// Restart is what the death of warren does: the wish is forgotten, what runs goes on, what was half-made is undone.
+func (m *Machine) Restart() {
+	m.want = nil
+	for _, name := range meta.SortedKeys(m.boxes) {
+		switch b := m.boxes[name]; b.Phase {
+		case host.Pulling, host.Creating:
+			delete(m.boxes, name)
+		case host.Stopping: // goes on once it is seen that nobody wants it
+		}
+	}
+}
+
+// Reboot is a power cut: every process is gone.
+func (m *Machine) Reboot() {
+	m.Restart()
+	for _, b := range m.boxes {
+		if b.Phase == host.Running {
+			b.Phase, b.ExitedAt, b.Reason, b.ExitCode = host.Exited, m.Now(), host.ReasonLost, 255
+		}
+	}
+}
+
+// Running returns the names of the tasks whose process runs, in order.
+func (m *Machine) Running() []string {
+	var out []string
+	for _, name := range meta.SortedKeys(m.boxes) {
+		if m.boxes[name].Phase == host.Running {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Incarnation tells a task from an earlier one of the same name.
+func (m *Machine) Incarnation(name string) string {
+	return fmt.Sprintf("%s@%d", name, m.boxes[name].UID)
+}
+
+// Names returns all containers in whatever state, in order.
+func (m *Machine) Names() []string { return meta.SortedKeys(m.boxes) }
+
+func (m *Machine) converge() {
+	if m.want == nil {
+		return
+	}
+	for _, name := range meta.SortedKeys(m.boxes) {
+		b := m.boxes[name]
+		if w, ok := m.want[name]; (!ok || w.UID != b.UID) && b.Phase != host.Stopping {
+			b.Phase = host.Stopping
+			m.step(b)
+		}
+	}
+	for _, name := range meta.SortedKeys(m.want) {
+		w := m.want[name]
+		b, ok := m.boxes[name]
+		if !ok || b.UID == w.UID && b.Phase != host.Stopping && w.Attempt > b.Attempt {
+			m.begin(w)
+		}
+	}
+}
+
+func (m *Machine) begin(w host.Task) {
+	m.addr++
+	b := &box{State: host.State{Name: w.Name, UID: w.UID, Attempt: w.Attempt, Failures: w.Failures, Phase: host.Pulling}}
+	m.boxes[w.Name] = b
+	m.step(b)
+}
+
+func (m *Machine) step(b *box) {
+	b.next = m.Now()
+	if m.Took != nil {
+		b.next = b.next.Add(m.Took())
+	}
+}
+
+// advance takes a container to its next phase.
+func (m *Machine) advance(b *box) {
+	b.next = time.Time{}
+	switch b.Phase {
+	case host.Pulling:
+		b.Phase, b.ImageDigest, b.Platforms = host.Creating, Digest, []string{"linux/amd64"}
+		m.step(b)
+	case host.Creating:
+		b.Phase, b.StartedAt, b.PID = host.Running, m.Now(), 1
+		b.Address = netip.AddrFrom4([4]byte{10, 0, byte(m.addr >> 8), byte(m.addr)})
+		m.Starts[m.Incarnation(b.Name)]++
+	case host.Stopping:
+		delete(m.boxes, b.Name)
+	}
+}
+
+func (m *Machine) poke() {
+	if m.Poke != nil {
+		m.Poke()
+	}
+}
+
+// String is for failures of tests.
+func (m *Machine) String() string {
+	return fmt.Sprintf("%d containers, %d running", len(m.boxes), len(m.Running()))
+}

@@ -1,0 +1,207 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/events"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/store"
+)
+
+// actor is one engine with its link to the store. It is the store that its engine sees.
+type actor struct {
+	w       *World
+	name    string
+	engine  *control.Engine
+	make    func() []control.Controller
+	visible func(meta.Object) bool // nil: all
+	skew    time.Duration
+	cut     bool
+	fenced  bool // a newer leader has taken over
+	loaded  bool
+	inbox   []store.Batch // in order; not yet seen by the engine
+	due     []time.Time   // when each arrives
+	armed   time.Time     // the timer that is set
+	lost    func()        // what to do when fenced
+}
+
+// boot starts the engine anew, as after a restart of its process.
+func (a *actor) boot() {
+	a.engine = &control.Engine{
+		Name: a.name, Store: a, Kinds: v1.Kinds, Controllers: a.make(), Log: logr.Discard(), Record: events.Record,
+		Now:  func() time.Time { return a.w.now.Add(a.skew) },
+		Done: a.done,
+	}
+	a.loaded, a.inbox, a.due = false, nil, nil
+}
+
+func (a *actor) done(o control.Outcome) {
+	if errors.Is(o.Err, control.ErrContract) {
+		a.w.fail("%s: %v", a.name, o.Err)
+	}
+}
+
+// load lists the store, if it can be reached.
+func (a *actor) load() {
+	if a.cut || a.loaded {
+		return
+	}
+	objects, rev, err := a.List(context.Background())
+	if err != nil {
+		a.w.fail("%s: list: %v", a.name, err)
+		return
+	}
+	a.engine.Load(objects, rev)
+	a.loaded, a.inbox, a.due = true, nil, nil
+}
+
+// deliver puts a commit on its way. What this actor cannot see is left out; a batch of which nothing is left is not sent.
+func (a *actor) deliver(b store.Batch) {
+	if !a.loaded {
+		return
+	}
+	if a.visible != nil {
+		b.Changes = a.narrow(b.Changes)
+	}
+	if len(b.Changes) == 0 {
+		return
+	}
+	at := a.w.now.Add(a.w.upTo(a.w.Lag))
+	if n := len(a.due); n > 0 && at.Before(a.due[n-1]) {
+		at = a.due[n-1] // a stream keeps its order
+	}
+	a.inbox, a.due = append(a.inbox, b), append(a.due, at)
+}
+
+func (a *actor) narrow(changes []store.Change) []store.Change {
+	var out []store.Change
+	for _, c := range changes {
+		if c.Object != nil && a.visible(c.Object) {
+			out = append(out, c)
+		} else if a.knows(c.Key) {
+			out = append(out, store.Change{Key: c.Key})
+		}
+	}
+	return out
+}
+
+// knows tells whether this actor was ever shown an object.
+func (a *actor) knows(k meta.Key) bool {
+	if _, ok := a.engine.Snapshot().Get(k); ok {
+		return true
+	}
+	for _, b := range a.inbox {
+		for _, c := range b.Changes {
+			if c.Key == k {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// dueAt tells whether the actor has something to do by now.
+func (a *actor) dueAt(now time.Time) bool {
+	if !a.loaded {
+		return !a.cut
+	}
+	if !a.cut && len(a.due) > 0 && !a.due[0].After(now) {
+		return true
+	}
+	at, ok := a.engine.Next()
+	return ok && !at.After(now.Add(a.skew))
+}
+
+// step takes in one arrived commit, or runs one reconcile.
+func (a *actor) step() {
+	if !a.loaded {
+		a.load()
+		return
+	}
+	a.engine.Kick()
+	if !a.cut && len(a.due) > 0 && !a.due[0].After(a.w.now) {
+		b := a.inbox[0]
+		a.inbox, a.due = a.inbox[1:], a.due[1:]
+		a.engine.Apply(b)
+		return
+	}
+	if _, err := a.engine.Step(context.Background()); errors.Is(err, store.ErrFenced) && a.lost != nil {
+		a.lost()
+	}
+}
+
+// arm sets a timer for the next thing that this actor will do by itself.
+func (a *actor) arm() {
+	var next time.Time
+	if at, ok := a.engine.Next(); a.loaded && ok {
+		next = at.Add(-a.skew)
+	}
+	if !a.cut && len(a.due) > 0 && (next.IsZero() || a.due[0].Before(next)) {
+		next = a.due[0]
+	}
+	if !next.IsZero() && !next.Equal(a.armed) {
+		a.armed = next
+		a.w.timers.set(next, func() { a.armed = time.Time{} })
+	}
+}
+
+// The store as the actor sees it.
+
+// Get implements store.Store.
+func (a *actor) Get(ctx context.Context, k meta.Key) (meta.Object, error) {
+	if a.cut {
+		return nil, store.ErrUnavailable
+	}
+	return a.w.store.Get(ctx, k)
+}
+
+// List implements store.Store.
+func (a *actor) List(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	if a.cut {
+		return nil, 0, store.ErrUnavailable
+	}
+	all, rev, err := a.w.store.List(ctx)
+	if a.visible == nil {
+		return all, rev, err
+	}
+	var out []meta.Object
+	for _, o := range all {
+		if a.visible(o) {
+			out = append(out, o)
+		}
+	}
+	return out, rev, err
+}
+
+// Watch is not used: the world delivers.
+func (a *actor) Watch(context.Context, store.Revision) <-chan store.Batch { return nil }
+
+// Commit implements store.Store with the faults of a network.
+func (a *actor) Commit(ctx context.Context, ops ...store.Op) (store.Revision, error) {
+	switch {
+	case a.cut:
+		return 0, fmt.Errorf("commit: %w", store.ErrUnavailable)
+	case a.fenced:
+		return 0, store.ErrFenced
+	}
+	a.w.check.writer = a
+	rev, err := a.w.store.Commit(ctx, ops...)
+	if err == nil && a.w.chance(a.w.LostAnswers) {
+		return 0, store.ErrUnknown
+	}
+	return rev, err
+}
+
+// stepOnly runs one reconcile without taking anything in.
+func (a *actor) stepOnly() {
+	if _, err := a.engine.Step(context.Background()); err != nil {
+		a.w.fail("%s: %v", a.name, err)
+	}
+}

@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/store"
+)
+
+// Rough is a cluster whose size and faults follow from the seed.
+func Rough(seed uint64) *World {
+	w := New(Config{Seed: seed, Nodes: 1 + int(seed%5), Lag: 200 * time.Millisecond, StepTime: time.Second, LostAnswers: 20,
+		Skew: 50 * time.Millisecond, Capacity: v1.ResourceList{CPU: 4000, Memory: 8 << 30, Pids: 1 << 20}})
+	return w
+}
+
+// Live lets people and faults do as they like for a time: services come, change, grow, shrink and go while links, agents,
+// machines, leaders and processes fail.
+func (w *World) Live(d time.Duration) error {
+	for end := w.now.Add(d); w.now.Before(end); {
+		if w.chance(500) {
+			w.act()
+		} else {
+			w.hurt()
+		}
+		if err := w.Run(w.upTo(4 * time.Second)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// act is one thing that a person does.
+func (w *World) act() {
+	name := fmt.Sprintf("s%d", w.rng.IntN(3))
+	image := fmt.Sprintf("hello:%d", 1+w.rng.IntN(3))
+	key := meta.Key{Kind: "Service", Name: name}
+	old, err := w.store.Get(context.Background(), key)
+	switch {
+	case errors.Is(err, store.ErrNotFound) || w.chance(700):
+		s := Service(name, image, w.rng.IntN(6), w.shape)
+		if err == nil && w.chance(500) { // only scale
+			s = old.Clone().(*v1.Service)
+			if s.Spec.Replicas != nil {
+				*s.Spec.Replicas = w.rng.IntN(6)
+			}
+		}
+		w.must(store.Op{Verb: store.Put, Key: key, Object: s, Guard: store.Any})
+	case w.chance(500):
+		w.must(store.Op{Verb: store.Delete, Key: key, Guard: store.Any})
+	default:
+		w.deleteTask()
+	}
+}
+
+func (w *World) shape(s *v1.Service) {
+	if w.chance(200) {
+		s.Spec.Mode, s.Spec.Replicas = v1.Global, nil
+	}
+	s.Spec.Resources.Reservations = v1.ResourceList{CPU: meta.CPU(100 * w.rng.IntN(3)), Memory: meta.Bytes(w.rng.IntN(3)) << 28}
+	if s.SetDefaults(); w.chance(300) {
+		s.Spec.Restart.MaxAttempts = 2
+	}
+}
+
+func (w *World) deleteTask() {
+	if names := meta.SortedKeys(w.check.tasks); len(names) > 0 {
+		key := meta.Key{Kind: "Task", Name: names[w.rng.IntN(len(names))]}
+		w.must(store.Op{Verb: store.Delete, Key: key, Guard: store.Any})
+	}
+}
+
+func (w *World) must(op store.Op) {
+	w.check.writer = nil
+	if err := w.User(op); err != nil && !errors.Is(err, store.ErrNotFound) {
+		w.fail("user: %v", err)
+	}
+}
+
+// hurt is one fault.
+func (w *World) hurt() {
+	n := w.rng.IntN(len(w.nodes))
+	switch w.rng.IntN(9) {
+	case 0:
+		w.Cut(n, w.upTo(30*time.Second))
+	case 1:
+		w.CutLeader(w.upTo(3 * time.Second))
+	case 2:
+		w.NewLeader()
+	case 3:
+		w.RestartAgent(n, w.upTo(3*time.Second))
+	case 4:
+		w.Reboot(n, w.upTo(30*time.Second))
+	case 5, 6:
+		w.Crash(n, w.rng.IntN(2))
+	case 7:
+		w.LoseWatch(w.rng.IntN(len(w.actors)))
+	case 8:
+		w.EmptyView(n)
+	}
+}

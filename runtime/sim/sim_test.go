@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/store"
+)
+
+// seeds is how many clusters TestSeeds lives through: SEEDS=n, or 200. SEED=n runs that one only.
+func seeds(t *testing.T) (from, to uint64) {
+	if s := os.Getenv("SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("SEED=%s: %v", s, err)
+		}
+		return n, n + 1
+	}
+	n, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64)
+	if err != nil {
+		n = 200
+	}
+	return 1, n + 1
+}
+
+func TestSeeds(t *testing.T) {
+	from, to := seeds(t)
+	for seed := from; seed < to; seed++ {
+		w := Rough(seed)
+		if err := rough(w); err != nil {
+			t.Fatalf("%v\nagain: SEED=%d go test ./runtime/sim -run TestSeeds", err, seed)
+		}
+	}
+}
+
+// rough lives, lets all faults end, and demands that everything is as wanted and then stays silent for an hour.
+func rough(w *World) error {
+	if err := w.Live(3 * time.Minute); err != nil {
+		return err
+	}
+	if err := w.Run(time.Minute); err != nil {
+		return err
+	}
+	if err := w.Settle(10 * time.Minute); err != nil {
+		w.fail("does not settle: %v", err)
+		return w.err
+	}
+	return silent(w)
+}
+
+func silent(w *World) error {
+	if err := w.Run(2 * time.Minute); err != nil { // rows of failures end
+		return err
+	}
+	before := w.Revision()
+	if err := w.Run(time.Hour); err != nil {
+		return err
+	}
+	if n := w.Revision() - before; n != 0 {
+		w.fail("an hour of idling wrote %d commits", n)
+	}
+	return w.err
+}
+
+func TestSameSeedSameHistory(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		a, b := Rough(seed), Rough(seed)
+		if err := a.Live(2 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Live(2 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if a.History() != b.History() || a.Revision() != b.Revision() {
+			t.Fatalf("seed %d: two runs differ: revision %d and %d", seed, a.Revision(), b.Revision())
+		}
+	}
+}
+
+func put(t *testing.T, w *World, s *v1.Service) {
+	t.Helper()
+	if err := w.User(store.Op{Verb: store.Put, Key: s.Key(), Object: s, Guard: store.Any}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func settle(t *testing.T, w *World, d time.Duration) {
+	t.Helper()
+	if err := w.Settle(d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// In an update with nothing else going on, at most one task is away at any time.
+func TestUpdateOneAtATime(t *testing.T) {
+	w := New(Config{Seed: 7, Nodes: 3, Lag: 50 * time.Millisecond, StepTime: time.Second})
+	put(t, w, Service("web", "hello:1", 5, nil))
+	settle(t, w, time.Minute)
+	w.check.leastReady = map[string]int{"web": 4}
+	put(t, w, Service("web", "hello:2", 5, nil))
+	settle(t, w, 2*time.Minute)
+}
+
+// A node that comes back in time keeps its tasks; one that is away too long finds them replaced and stops its own.
+func TestPartition(t *testing.T) {
+	w := New(Config{Seed: 3, Nodes: 4, Lag: 50 * time.Millisecond, StepTime: time.Second})
+	put(t, w, Service("web", "hello:1", 8, nil))
+	settle(t, w, time.Minute)
+	names := meta.SortedKeys(w.check.tasks)
+	w.Cut(0, 5*time.Second)
+	if err := w.Run(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, w, time.Minute)
+	if after := meta.SortedKeys(w.check.tasks); len(after) != len(names) || after[0] != names[0] {
+		t.Fatalf("a short cut replaced tasks: %v, then %v", names, after)
+	}
+	w.Cut(0, time.Minute)
+	if err := w.Run(40 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if ready := w.check.services["web"].Status.Ready; ready != 8 {
+		t.Fatalf("40 s after a node was cut off %d of 8 tasks are ready", ready)
+	}
+	settle(t, w, 2*time.Minute)
+}
+
+// One hundred nodes with ten thousand tasks start; ten nodes are cut off for a minute, and heal.
+func TestLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the large simulation is not part of the fast tier")
+	}
+	began := time.Now()
+	w := New(Config{Seed: 1, Nodes: 100, Lag: 50 * time.Millisecond, StepTime: 300 * time.Millisecond, Loose: true})
+	for i := range 100 {
+		put(t, w, Service("s"+strconv.Itoa(i), "hello:1", 100, nil))
+	}
+	settle(t, w, 5*time.Minute)
+	started := time.Since(began)
+	for i := range 10 {
+		w.Cut(i*10, time.Minute)
+	}
+	if err := w.Run(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, w, 5*time.Minute)
+	t.Logf("10,000 tasks on 100 nodes: started in %.1f s, cut and healed in %.1f s of wall time, %d commits",
+		started.Seconds(), (time.Since(began) - started).Seconds(), w.Revision())
+}
