@@ -25,17 +25,20 @@ func (s service) Logs(r *api.LogsRequest, out grpc.ServerStreamingServer[api.Log
 	}
 	ctx, done := s.open(out.Context())
 	defer done()
-	box := newOutbox(ctx, logQueue, func(next host.LogLine, more <-chan host.LogLine) error {
+	box := newOutbox(out.Context(), logQueue, func(next host.LogLine, more <-chan host.LogLine) error {
 		return out.Send(gather(next, more))
 	})
-	err := s.config.Logs.Read(ctx, r.GetTask(), r.Options(), func(l host.LogLine) error { return box.put(ctx, l, 0) })
-	if s.stopping.Err() != nil {
+	err := s.readLogs(ctx, r.GetTask(), r.Options(), func(l host.LogLine) error { return box.put(ctx, l, 0) })
+	return box.finish(out.Context(), err)
+}
+
+// readLogs reads until the end, the caller's or that of the server, which is an error that says so.
+func (s *Server) readLogs(ctx context.Context, task string, o host.LogOptions, emit func(host.LogLine) error) error {
+	err := s.config.Logs.Read(ctx, task, o, emit)
+	if s.stopping.Err() != nil && ctx.Err() != nil {
 		return errStopping
 	}
-	if err != nil {
-		return err
-	}
-	return box.flush(ctx)
+	return err
 }
 
 // gather makes one message of the lines that are there already: a busy task costs few messages, a quiet one no delay.

@@ -12,6 +12,9 @@ import (
 // errSlow ends a stream whose reader does not keep up. It counts as compacted: the reader shall list again.
 var errSlow = fmt.Errorf("the reader of this watch did not keep up and was cut off, list again: %w", store.ErrCompacted)
 
+// lastWords is how long a stream that ends may take to hear why.
+const lastWords = time.Second
+
 // outbox sends in the background what a handler puts into it, so that a reader that is slow or stuck holds up nobody but
 // itself, and then only for a while and with a bounded number of messages in memory.
 type outbox[T any] struct {
@@ -21,7 +24,7 @@ type outbox[T any] struct {
 	caught time.Time // when put last found the queue empty
 }
 
-// newOutbox begins to send, until flush or the end of ctx. send gets the next message and a way to take more of them.
+// newOutbox begins to send, until finish or the end of ctx. send gets the next message and a way to take more of them.
 func newOutbox[T any](ctx context.Context, size int, send func(next T, more <-chan T) error) *outbox[T] {
 	o := &outbox[T]{queue: make(chan T, size), ended: make(chan struct{})}
 	go o.run(ctx, send)
@@ -87,13 +90,29 @@ func (o *outbox[T]) failure() error {
 	return o.err
 }
 
-// flush says that nothing more will be put and waits until all is sent, or ctx ends.
-func (o *outbox[T]) flush(ctx context.Context) error {
+// finish says that nothing more will be put since err happened, or nil, and returns what the stream ends with. What was put
+// is sent before that: after an error only if it does not take long, and not to a reader that was cut off for being slow.
+func (o *outbox[T]) finish(ctx context.Context, err error) error {
+	if errors.Is(err, errSlow) {
+		return err
+	}
+	if err != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lastWords)
+		defer cancel()
+	}
 	close(o.queue)
 	select {
 	case <-o.ended:
-		return o.err
 	case <-ctx.Done():
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-o.ended:
+		return o.err
+	default:
 		return context.Cause(ctx)
 	}
 }

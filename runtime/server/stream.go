@@ -11,9 +11,6 @@ import (
 	"warren.io/warren/runtime/store"
 )
 
-// lastWords is how long an HTTP stream that ends may take to hear why.
-const lastWords = time.Second
-
 // stream is an answer over HTTP that goes on. Nothing is sent before the first line, so that an error before it still gets
 // its status; an error after it becomes the last line.
 type stream struct {
@@ -25,15 +22,14 @@ type stream struct {
 }
 
 // run sends the lines that produce puts. net/http wants nothing written after a handler has returned, so it waits for that.
-func (t *stream) run(ctx context.Context, stop context.CancelFunc, produce func(put *outbox[[]byte]) error) error {
+func (t *stream) run(ctx context.Context, produce func(put *outbox[[]byte]) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	out := http.NewResponseController(t.w)
 	box := newOutbox(ctx, t.queue, func(next []byte, more <-chan []byte) error { return t.send(out, next, more) })
-	err := produce(box)
-	if err == nil {
-		err = box.flush(ctx)
-	}
-	stop()
-	_ = out.SetWriteDeadline(time.Now().Add(lastWords))
+	err := box.finish(ctx, produce(box))
+	cancel()
+	_ = out.SetWriteDeadline(time.Now().Add(lastWords)) // a sender that is stuck is so no longer
 	<-box.ended
 	if err != nil && t.began {
 		_, _ = t.w.Write(t.asLine(err))
@@ -91,7 +87,7 @@ func (s *Server) httpWatch(w http.ResponseWriter, r *http.Request, f filter) err
 	ctx, done := s.open(r.Context())
 	defer done()
 	t := &stream{w: w, kind: "application/x-ndjson", queue: watchQueue, asLine: func(err error) []byte { return jsonLine(httpBatch{Error: err.Error()}) }}
-	return t.run(ctx, done, func(box *outbox[[]byte]) error {
+	return t.run(r.Context(), func(box *outbox[[]byte]) error {
 		if err := box.put(ctx, jsonLine(first), s.patience); err != nil {
 			return err
 		}
@@ -130,8 +126,8 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request, o host.LogOp
 	ctx, done := s.open(r.Context())
 	defer done()
 	t := &stream{w: w, kind: "text/plain; charset=utf-8", queue: logQueue, asLine: func(err error) []byte { return []byte("error: " + err.Error() + "\n") }}
-	return t.run(ctx, done, func(box *outbox[[]byte]) error {
-		return s.config.Logs.Read(ctx, r.PathValue("task"), o, func(l host.LogLine) error {
+	return t.run(r.Context(), func(box *outbox[[]byte]) error {
+		return s.readLogs(ctx, r.PathValue("task"), o, func(l host.LogLine) error {
 			return box.put(ctx, append([]byte(l.Text), '\n'), 0)
 		})
 	})

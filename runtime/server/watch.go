@@ -21,10 +21,11 @@ func (s service) Watch(r *api.WatchRequest, out grpc.ServerStreamingServer[api.W
 	}
 	ctx, done := s.open(out.Context())
 	defer done()
-	box := newOutbox(ctx, watchQueue, func(m *api.WatchResponse, _ <-chan *api.WatchResponse) error { return out.Send(m) })
-	return s.follow(ctx, f.changes(), r.GetAfter(), func(b store.Batch) error {
+	box := newOutbox(out.Context(), watchQueue, func(m *api.WatchResponse, _ <-chan *api.WatchResponse) error { return out.Send(m) })
+	err = s.follow(ctx, f.changes(), r.GetAfter(), func(b store.Batch) error {
 		return encodeBatch(b, func(m *api.WatchResponse) error { return box.put(ctx, m, s.patience) })
 	})
+	return box.finish(out.Context(), err)
 }
 
 // follow emits what passes the filter of each commit, and for commits of which nothing does their bare revision, so that the
