@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -135,29 +134,4 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// removeOldPrograms deletes the folders under bin from which no process runs, except keep.
-func removeOldPrograms(bin, keep string) ([]string, error) {
-	entries, err := os.ReadDir(bin)
-	if err != nil {
-		return nil, err
-	}
-	used := map[string]bool{filepath.Base(keep): true}
-	for _, p := range processes() {
-		if rest, ok := strings.CutPrefix(p.exe, bin+"/"); ok {
-			used[strings.Split(rest, "/")[0]] = true
-		}
-	}
-	var removed []string
-	for _, e := range entries {
-		if used[e.Name()] {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(bin, e.Name())); err != nil {
-			return removed, err
-		}
-		removed = append(removed, e.Name())
-	}
-	return removed, nil
 }
