@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"runtime/store/grpcstore":     {"apis/*", "runtime/store", "runtime/server/api", "runtime/host"}, // the words on the wire; how logs are asked for
 	"runtime/control":             {"apis/meta", "runtime/store"},
 	"runtime/control/controltest": {"apis/*", "runtime/store", "runtime/store/memstore", "runtime/control/*"},
-	"runtime/quorum":              {"apis/*", "runtime/store"},
+	"runtime/quorum":              {"apis/*", "runtime/store", "runtime/store/etcdstore"},
 	"runtime/server":              {"apis/*", "runtime/store", "runtime/host"},
 	"runtime/manifest":            {"apis/*", "runtime/store"},
 	"runtime/identity":            {"apis/*", "runtime/store"},
