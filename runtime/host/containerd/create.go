@@ -20,6 +20,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 	"github.com/moby/sys/signal"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd/tasklog"
@@ -80,9 +81,19 @@ func (u *unit) prepare(ctx context.Context, want host.Task, img *image) (*specs.
 	}
 	spec, err := buildSpec(specInput{
 		task: want, image: img.config, user: usr, attachment: att,
-		node: u.h.cfg.NodeName, instance: u.h.cfg.Instance, files: u.h.paths.taskFiles(u.name),
+		node: u.h.cfg.NodeName, instance: u.h.cfg.Instance, files: u.h.paths.taskFiles(u.name), maxFiles: maxFiles(),
 	})
 	return spec, mounts, err
+}
+
+// maxFiles is what Docker allows, or less if this process may not give as much.
+func maxFiles() uint64 {
+	const usual = 524288
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
+		return 1024
+	}
+	return min(own.Max, usual)
 }
 
 // chooseSignal decides now which signal will stop the task, so that it is known after a restart without the image.

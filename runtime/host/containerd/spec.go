@@ -30,6 +30,7 @@ type specInput struct {
 	node       string
 	instance   string
 	files      string // the folder with this task's hosts and hostname
+	maxFiles   uint64 // how many open files a process may ask for
 }
 
 // buildSpec writes the OCI specification of a task: containerd's defaults, which are Docker's, and what the task says.
@@ -52,8 +53,7 @@ func buildSpec(in specInput) (*specs.Spec, error) {
 	s.Process.Env = environment(in)
 	s.Process.User = in.user
 	s.Process.OOMScoreAdj = new(oomScore(in.task.Template.Resources))
-	// 1024 alone is too few for a server; more may be asked for by the process itself, as Docker has it.
-	s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 524288}}
+	s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: min(1024, in.maxFiles), Hard: in.maxFiles}}
 	s.Root.Readonly = in.task.Template.ReadOnlyRootFilesystem
 	s.Hostname = hostname(in.task)
 	s.Annotations = annotations(in.task.Labels)

@@ -67,13 +67,12 @@ func openAll(dir string) ([]*os.File, error) {
 		return nil, err
 	}
 	var files []*os.File
-	for i := 0; ; i++ {
+	missing := 0
+	for i := 0; missing < 2; i++ { // one may be missing for a moment: it is just being renamed
 		f, err := os.Open(filepath.Join(dir, fileName(i)))
 		if errors.Is(err, fs.ErrNotExist) {
-			if i == 0 {
-				continue // nothing written yet, or just being rotated
-			}
-			break
+			missing++
+			continue
 		}
 		if err != nil {
 			closeAll(files)
@@ -190,8 +189,13 @@ func (r *reader) run(ctx context.Context, files []*os.File) error {
 
 // next reads on in f until a newer file follows it, which is returned opened. nil: the log was removed.
 func (r *reader) next(ctx context.Context, f *os.File) (*os.File, error) {
+	look := true
 	for {
-		newer, gone := r.newer(f)
+		var newer *os.File
+		var gone bool
+		if look {
+			newer, gone = r.newer(f)
+		}
 		// If there is a newer file nothing is written to f any more, so what is read now is the end of it.
 		if f != nil {
 			if err := r.drain(f); err != nil {
@@ -209,7 +213,9 @@ func (r *reader) next(ctx context.Context, f *os.File) (*os.File, error) {
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				return nil, err
 			}
-		case <-r.changes.Events:
+			look = true
+		case e := <-r.changes.Events:
+			look = !e.Has(fsnotify.Write) || f == nil
 		}
 	}
 }
