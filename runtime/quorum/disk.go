@@ -18,6 +18,8 @@ const (
 	newFree = 40 << 20
 	// minInodes are kept for segments, snapshots and temporary files.
 	minInodes = 16
+	// firstStart is the mark in a directory that etcd has not yet made its own.
+	firstStart = "first-start"
 )
 
 // prepare makes the directory and takes hold of it, so that what is wrong with it is found before etcd meets it.
@@ -29,11 +31,10 @@ func (q *Quorum) prepare() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diskError(err)
 	}
-	need := int64(startFree)
-	if _, err := os.Stat(filepath.Join(dir, "member", "wal")); errors.Is(err, os.ErrNotExist) {
-		need = newFree
+	if err := os.Chmod(dir, 0o700); err != nil { // it may have been there before; secrets will be in it
+		return diskError(err)
 	}
-	if err := q.room(need); err != nil {
+	if err := q.room(q.startNeeds()); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -44,12 +45,65 @@ func (q *Quorum) prepare() error {
 		lock.Close()
 		return errors.New("another process uses this directory")
 	}
-	if err := probe(dir); err != nil {
+	if err := errors.Join(probe(dir), q.begin()); err != nil {
 		lock.Close()
 		return diskError(err)
 	}
 	q.lock = lock
 	return nil
+}
+
+func (q *Quorum) startNeeds() int64 {
+	if q.isNew() {
+		return newFree
+	}
+	return startFree
+}
+
+// isNew tells that etcd has never run here.
+func (q *Quorum) isNew() bool {
+	_, err := os.Stat(filepath.Join(q.config.DataDir, "member"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// begin marks the first start of a directory as unfinished, and clears away one that was not finished: etcd cannot go on
+// after it was killed between writing its log and writing who its members are. Nobody was told of a commit by then.
+func (q *Quorum) begin() error {
+	mark := filepath.Join(q.config.DataDir, firstStart)
+	if _, err := os.Stat(mark); err == nil {
+		q.log.Info("The first start was not finished; starting anew")
+		if err := os.RemoveAll(filepath.Join(q.config.DataDir, "member")); err != nil {
+			return err
+		}
+	}
+	if !q.isNew() {
+		return nil
+	}
+	if err := os.WriteFile(mark, []byte("the first start is not finished\n"), 0o600); err != nil {
+		return err
+	}
+	return syncDir(q.config.DataDir)
+}
+
+// finish ends the first start: the members are in the database now.
+func (q *Quorum) finish() error {
+	mark := filepath.Join(q.config.DataDir, firstStart)
+	if _, err := os.Stat(mark); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	q.server.Backend().ForceCommit()
+	if err := os.Remove(mark); err != nil {
+		return err
+	}
+	return syncDir(q.config.DataDir)
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // probe writes a file and removes it: permissions and mount options cannot be told otherwise.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
@@ -41,12 +42,24 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 		return nil
 	}
 	values, err := pairs(append(append([]zapcore.Field(nil), c.fields...), fields...))
-	if e.Level == zapcore.WarnLevel {
-		c.log.Info(e.Message, append(values, "level", "warning", "error", err)...)
-		return nil
+	if err != nil && e.Level == zapcore.WarnLevel {
+		values = append(values, "cause", err.Error())
 	}
-	c.log.Error(err, e.Message, values...)
+	switch {
+	case harmless(e.Message):
+		c.log.V(1).Info(e.Message, values...)
+	case e.Level == zapcore.WarnLevel:
+		c.log.Info(e.Message, values...)
+	default:
+		c.log.Error(err, e.Message, values...)
+	}
 	return nil
+}
+
+// harmless tells what etcd warns of at a start as long as its first entries, or its first snapshot, are not there yet.
+func harmless(message string) bool {
+	return message == "Failed to detect schema version" || message == "failed to update storage version" ||
+		strings.HasPrefix(message, "Failed to detect storage schema version")
 }
 
 // Sync implements zapcore.Core.

@@ -1,0 +1,84 @@
+//go:build e2e
+
+package quorum
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"warren.io/warren/runtime/store"
+)
+
+// written is how many bytes this process has sent to block devices.
+func written(t *testing.T) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if v, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("no write_bytes in /proc/self/io")
+	return 0
+}
+
+// An idle leader with a large past and a watcher writes nothing to disk for two minutes.
+func TestIdleWritesNothing(t *testing.T) {
+	q := start(t, Config{DataDir: t.TempDir()})
+	terms, _, _ := reigns(t, q)
+	s := <-terms
+	for i := range 10_000 {
+		o := sized(fmt.Sprintf("s%d", i%500))
+		commit(t, s, store.Op{Verb: store.Put, Key: o.Key(), Object: o, Guard: store.Any})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := s.Watch(ctx, q.Health().Revision)
+
+	// Compaction, old log segments and the storage version are settled some time after the last commit.
+	last, since := written(t), time.Now()
+	eventually(t, "the end of what follows from the commits", func() bool {
+		if now := written(t); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 20*time.Second
+	})
+	index, begin, cpu := q.server.AppliedIndex(), written(t), processorTime(t)
+	const length = 2 * time.Minute
+	timer := time.After(length)
+	select {
+	case b := <-w:
+		t.Fatalf("somebody committed %+v", b)
+	case <-timer:
+	}
+	t.Logf("%v idle: %d bytes written, %d log entries, %.2f %% of a processor", length,
+		written(t)-begin, q.server.AppliedIndex()-index, 100*(processorTime(t)-cpu).Seconds()/length.Seconds())
+	if n := written(t) - begin; n != 0 {
+		t.Fatalf("%d bytes were written in %v", n, length)
+	}
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
