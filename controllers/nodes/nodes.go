@@ -55,6 +55,9 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 			return control.Result{}, err
 		}
 	}
+	if n.Status.State == state && n.Status.Subnet == subnet {
+		return control.Result{After: next}, nil
+	}
 	if n.Status.State != state {
 		tell(tx, n, state)
 	}

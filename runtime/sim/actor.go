@@ -30,6 +30,16 @@ type actor struct {
 	due     []time.Time   // when each arrives
 	armed   time.Time     // the timer that is set
 	lost    func()        // what to do when fenced
+	hot     bool          // in the world's list of those to look at
+	gone    bool          // removed from the world
+}
+
+// touch has the world look at this actor before time goes on.
+func (a *actor) touch() {
+	if !a.hot {
+		a.hot = true
+		a.w.hot = append(a.w.hot, a)
+	}
 }
 
 // boot starts the engine anew, as after a restart of its process.
@@ -40,6 +50,7 @@ func (a *actor) boot() {
 		Done: a.done,
 	}
 	a.loaded, a.inbox, a.due = false, nil, nil
+	a.touch()
 }
 
 func (a *actor) done(o control.Outcome) {
@@ -78,6 +89,7 @@ func (a *actor) deliver(b store.Batch) {
 		at = a.due[n-1] // a stream keeps its order
 	}
 	a.inbox, a.due = append(a.inbox, b), append(a.due, at)
+	a.touch()
 }
 
 func (a *actor) narrow(changes []store.Change) []store.Change {
@@ -85,7 +97,7 @@ func (a *actor) narrow(changes []store.Change) []store.Change {
 	for _, c := range changes {
 		if c.Object != nil && a.visible(c.Object) {
 			out = append(out, c)
-		} else if a.knows(c.Key) {
+		} else if c.Object == nil && a.knows(c.Key) { // what cannot be seen never could: tasks do not move
 			out = append(out, store.Change{Key: c.Key})
 		}
 	}
@@ -148,7 +160,7 @@ func (a *actor) arm() {
 	}
 	if !next.IsZero() && !next.Equal(a.armed) {
 		a.armed = next
-		a.w.timers.set(next, func() { a.armed = time.Time{} })
+		a.w.timers.set(next, func() { a.armed = time.Time{}; a.touch() })
 	}
 }
 
@@ -204,4 +216,10 @@ func (a *actor) stepOnly() {
 	if _, err := a.engine.Step(context.Background()); err != nil {
 		a.w.fail("%s: %v", a.name, err)
 	}
+}
+
+// relist takes the watch away: the engine keeps its snapshot, and lists anew.
+func (a *actor) relist() {
+	a.loaded = false
+	a.touch()
 }

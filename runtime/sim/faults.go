@@ -12,7 +12,7 @@ func (w *World) Cut(node int, d time.Duration) {
 	n.cut = true
 	w.timers.set(w.now.Add(d), func() {
 		n.cut = false
-		n.loaded = false // the watch is gone; the engine keeps its snapshot and lists anew
+		n.relist() // the watch is gone
 	})
 }
 
@@ -20,7 +20,7 @@ func (w *World) Cut(node int, d time.Duration) {
 func (w *World) CutLeader(d time.Duration) {
 	l := w.leader
 	l.cut = true
-	w.timers.set(w.now.Add(d), func() { l.cut, l.loaded = false, false })
+	w.timers.set(w.now.Add(d), func() { l.cut = false; l.relist() })
 }
 
 // NewLeader lets another manager take over. The old one does not know until it tries to commit.
@@ -66,7 +66,7 @@ func (w *World) Crash(node int, code int) {
 }
 
 // LoseWatch makes an actor list anew, as after a compaction.
-func (w *World) LoseWatch(i int) { w.actors[i%len(w.actors)].loaded = false }
+func (w *World) LoseWatch(i int) { w.actors[i%len(w.actors)].relist() }
 
 // EmptyView shows a node an empty store once, as a restored empty backup or a wrong cluster would.
 func (w *World) EmptyView(node int) {
@@ -76,7 +76,7 @@ func (w *World) EmptyView(node int) {
 	}
 	n.engine.Load([]meta.Object{}, w.sent)
 	n.settleAlone()
-	n.loaded = false
+	n.relist()
 }
 
 // settleAlone runs what this actor would do on what it sees now, before anything else happens.

@@ -25,7 +25,11 @@ type leader struct {
 func (w *World) newLeader() {
 	l := &leader{}
 	l.actor = actor{w: w, name: "leader"}
-	l.beats = nodes.NewBeats(w.now, func(n string) { l.engine.Poke("nodes", n); l.engine.Kick() })
+	l.beats = nodes.NewBeats(w.now, func(n string) {
+		l.engine.Poke("nodes", n)
+		l.engine.Kick()
+		l.touch()
+	})
 	l.make = func() []control.Controller {
 		return []control.Controller{reconciler.Controller{}, scheduler.Controller{}, nodes.Controller{Liveness: l.beats},
 			events.Controller{}, control.Collector{Kinds: v1.Kinds}}
@@ -40,6 +44,7 @@ func (w *World) newLeader() {
 }
 
 func (w *World) remove(a *actor) {
+	a.gone = true
 	for i, x := range w.actors {
 		if x == a {
 			w.actors = append(w.actors[:i:i], w.actors[i+1:]...)
@@ -85,6 +90,7 @@ func (w *World) newNode(name string) {
 func (n *node) poked() {
 	n.engine.Poke(tasks.Name, "")
 	n.engine.Kick()
+	n.touch()
 	n.wake()
 }
 

@@ -41,7 +41,8 @@ type World struct {
 	store  *memstore.Store
 	sent   store.Revision // all commits up to here were given to the links
 	timers timers
-	actors []*actor // the leader first, then the nodes in order
+	actors []*actor
+	hot    []*actor // those to which something happened since they last came to rest
 	nodes  []*node
 	leader *leader
 	check  *checker
@@ -115,21 +116,20 @@ func (w *World) Run(d time.Duration) error {
 
 // settle lets every actor do what it can do now, in an order drawn anew each time.
 func (w *World) settle() {
-	for w.err == nil {
-		var due []*actor
-		for _, a := range w.actors {
-			if a.dueAt(w.now) {
-				due = append(due, a)
-			}
+	for w.err == nil && len(w.hot) > 0 {
+		i := w.rng.IntN(len(w.hot))
+		a := w.hot[i]
+		if !a.gone && a.dueAt(w.now) {
+			a.step()
+			w.publish()
+			continue
 		}
-		if len(due) == 0 {
-			break
+		w.hot[i] = w.hot[len(w.hot)-1]
+		w.hot = w.hot[:len(w.hot)-1]
+		a.hot = false
+		if !a.gone {
+			a.arm()
 		}
-		due[w.rng.IntN(len(due))].step()
-		w.publish()
-	}
-	for _, a := range w.actors {
-		a.arm()
 	}
 }
 

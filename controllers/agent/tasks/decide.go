@@ -5,7 +5,6 @@ import (
 	"hash/fnv"
 	"time"
 
-	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
@@ -27,7 +26,7 @@ type decision struct {
 func decide(t *v1.Task, states map[string]host.State, now time.Time) decision {
 	s, there := states[t.Metadata.Name]
 	there = there && s.UID == t.Metadata.UID
-	d := decision{status: *meta.CloneOf(&t.Status)}
+	d := decision{status: t.Status} // its fields are replaced, never changed in place
 	switch {
 	case !t.Metadata.Deleted.IsZero():
 		d.gone = !there
