@@ -75,7 +75,7 @@ func (q *Quorum) elected(ctx context.Context) error {
 
 // claim writes the leader's key and so ends what an earlier leader may still try to commit.
 func (q *Quorum) claim(ctx context.Context) (store.Revision, error) {
-	if err := q.gate(); err != nil {
+	if err := errors.Join(q.down(), q.gate()); err != nil {
 		return 0, err
 	}
 	value, err := json.Marshal(leader{q.config.Name, rand.Text()})

@@ -53,6 +53,7 @@ const (
 	defaultHistory = 2000
 	defaultMinFree = 24 << 20
 	closePatience  = 10 * time.Second
+	brokenPatience = time.Second
 )
 
 // Why a member has ended. Use errors.Is.
@@ -100,7 +101,7 @@ func Start(ctx context.Context, config Config) (*Quorum, error) {
 	}
 	q.client = v3client.New(q.server)
 	q.store = etcdstore.New(q.client, config.Kinds, etcdstore.Options{
-		Gate: q.gate, Unreadable: q.unreadable, Expendable: config.Expendable,
+		Down: q.down, Gate: q.gate, Unreadable: q.unreadable, Expendable: config.Expendable,
 	})
 	q.tidying.Go(q.tidy)
 	return q, nil
@@ -145,13 +146,16 @@ func (q *Quorum) stop(why error) {
 	})
 }
 
-// gate refuses commits that must not reach etcd.
-func (q *Quorum) gate() error {
+// down refuses everything once the member has ended. A broken etcd would not answer at all.
+func (q *Quorum) down() error {
 	if err := q.Err(); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
-	return q.room(q.config.MinFree)
+	return nil
 }
+
+// gate refuses commits that must not reach etcd.
+func (q *Quorum) gate() error { return q.room(q.config.MinFree) }
 
 func (q *Quorum) unreadable(key string, err error) {
 	q.log.Error(err, "Object in the store cannot be decoded; what it describes is left as it is", "key", key)
@@ -180,10 +184,14 @@ func (q *Quorum) halt() bool {
 		defer close(stopped)
 		q.server.Stop()
 	}()
+	patience := closePatience
+	if errors.Is(q.reason, ErrBroken) {
+		patience = brokenPatience
+	}
 	select {
 	case <-stopped:
 		return true
-	case <-time.After(closePatience):
+	case <-time.After(patience):
 		return false
 	}
 }

@@ -38,7 +38,7 @@ func (q *Quorum) tidy() {
 }
 
 func (q *Quorum) tidyOnce(ctx context.Context) error {
-	if q.gate() != nil || q.server.Leader() != q.server.MemberID() {
+	if q.down() != nil || q.gate() != nil || q.server.Leader() != q.server.MemberID() {
 		return nil
 	}
 	if q.full() {

@@ -25,13 +25,8 @@ func (s *Store) Commit(ctx context.Context, ops ...store.Op) (store.Revision, er
 	if err != nil {
 		return 0, fmt.Errorf("commit %w", err)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := s.allowed(ctx); err != nil {
 		return 0, fmt.Errorf("commit %s: %w", subject(ops), err)
-	}
-	if s.options.Gate != nil {
-		if err := s.options.Gate(); err != nil {
-			return 0, fmt.Errorf("commit %s: %w", subject(ops), err)
-		}
 	}
 	if len(t.compares) == 0 && len(t.writes) == 0 {
 		return s.head(ctx)
@@ -44,6 +39,17 @@ func (s *Store) Commit(ctx context.Context, ops ...store.Op) (store.Revision, er
 		return 0, t.refusal(resp.Responses, s.fence)
 	}
 	return resp.Header.Revision, nil
+}
+
+// allowed tells whether a commit may be sent at all.
+func (s *Store) allowed(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := ask(s.options.Down); err != nil {
+		return err
+	}
+	return ask(s.options.Gate)
 }
 
 // subject names a commit in errors.

@@ -40,6 +40,8 @@ const (
 
 // Options of a Store. The zero value is right.
 type Options struct {
+	// Down is asked before each read and commit; its error is the answer. For an etcd that would not answer any more.
+	Down func() error
 	// Gate is asked before each commit; its error refuses it. For conditions that etcd must not be driven into.
 	Gate func() error
 	// Unreadable is told of every object that cannot be decoded, once for each of its revisions.
@@ -77,6 +79,9 @@ func (s *Store) Fenced(key string, rev store.Revision) *Store {
 
 // Get implements store.Store. The answer is linearizable.
 func (s *Store) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
+	if err := ask(s.options.Down); err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
 	resp, err := s.client.Get(ctx, pathOf(key))
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", key, readError(err))
@@ -94,6 +99,9 @@ func (s *Store) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
 
 // List implements store.Store. See the package for unreadable objects.
 func (s *Store) List(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	if err := ask(s.options.Down); err != nil {
+		return nil, 0, fmt.Errorf("list: %w", err)
+	}
 	for range 3 {
 		all, rev, err := s.listOnce(ctx)
 		if !errors.Is(err, store.ErrCompacted) { // history went away between two pages
@@ -133,6 +141,14 @@ func (s *Store) listOnce(ctx context.Context) ([]meta.Object, store.Revision, er
 		}
 		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
+}
+
+// ask calls a function of the options if there is one.
+func ask(f func() error) error {
+	if f == nil {
+		return nil
+	}
+	return f()
 }
 
 func pathOf(key meta.Key) string { return objects + key.Kind + "/" + key.Name }
