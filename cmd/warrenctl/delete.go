@@ -1,0 +1,78 @@
+package warrenctl
+
+import (
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/store"
+)
+
+func (p *program) deleteVerb() *cli.Command {
+	return &cli.Command{
+		Name: "delete", Usage: "remove resources, all or none", ArgsUsage: "KIND/NAME... | KIND NAME... | -f FILE|DIR|-",
+		Description: "Deleting a service stops its tasks. Deleting a task makes the service start another in its place.",
+		Flags:       []cli.Flag{fileFlag()},
+		Action: func(c *cli.Context) error {
+			keys, err := p.victims(c)
+			if err != nil {
+				return err
+			}
+			s, err := p.server(c)
+			if err != nil {
+				return err
+			}
+			ops := make([]store.Op, len(keys))
+			for i, key := range keys {
+				ops[i] = store.Op{Verb: store.Delete, Key: key, Guard: store.Any}
+			}
+			if _, err := s.Commit(c.Context, ops...); err != nil {
+				return p.missing(c, keys, err)
+			}
+			for _, key := range keys {
+				p.printf("%s deleted\n", lower(key.Kind, key.Name))
+			}
+			return nil
+		},
+	}
+}
+
+// victims are the objects that were named, or those in files.
+func (p *program) victims(c *cli.Context) ([]meta.Key, error) {
+	if len(c.StringSlice("file")) > 0 {
+		objects, err := p.read(c)
+		var keys []meta.Key
+		for _, o := range objects {
+			keys = append(keys, o.Key())
+		}
+		return keys, err
+	}
+	kind, keys, err := keysOf(c.Args().Slice())
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) == 0 && kind != nil:
+		return nil, usagef("delete which of the %s? name them", kind.Plural)
+	case len(keys) == 0:
+		return nil, try(usagef("delete what?"), "warrenctl delete service/NAME")
+	}
+	return keys, nil
+}
+
+// missing says which of the objects are not there.
+func (p *program) missing(c *cli.Context, keys []meta.Key, err error) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	var all []error
+	for _, key := range keys {
+		if _, err := p.conn.Get(c.Context, key); errors.Is(err, store.ErrNotFound) {
+			all = append(all, notFound(key))
+		}
+	}
+	if len(all) == 0 {
+		return err
+	}
+	return errors.Join(all...)
+}

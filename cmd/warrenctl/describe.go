@@ -1,0 +1,164 @@
+package warrenctl
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/store/grpcstore"
+)
+
+// lastEvents is how many describe shows.
+const lastEvents = 10
+
+func (p *program) describeVerb() *cli.Command {
+	return &cli.Command{
+		Name: "describe", Usage: "tell all about a resource and what belongs to it", ArgsUsage: "KIND/NAME... | KIND NAME...",
+		Action: func(c *cli.Context) error {
+			kind, keys, err := keysOf(c.Args().Slice())
+			switch {
+			case err != nil:
+				return err
+			case len(keys) == 0 && kind != nil:
+				return usagef("describe which of the %s? name them", kind.Plural)
+			case len(keys) == 0:
+				return try(usagef("describe what?"), "warrenctl describe service/NAME")
+			}
+			s, err := p.server(c)
+			if err != nil {
+				return err
+			}
+			return p.describeAll(c, s, keys)
+		},
+	}
+}
+
+func (p *program) describeAll(c *cli.Context, s *grpcstore.Store, keys []meta.Key) error {
+	related, _, err := s.Only(v1.TaskKind.Name, v1.EventKind.Name).List(c.Context)
+	if err != nil {
+		return err
+	}
+	var missing []error
+	first := true
+	for _, key := range keys {
+		o, err := s.Get(c.Context, key)
+		if err != nil {
+			missing = append(missing, about(key, err))
+			continue
+		}
+		if !first {
+			p.printf("\n")
+		}
+		first = false
+		p.describe(o, related)
+	}
+	return errors.Join(missing...)
+}
+
+// describe prints one object: what it shall be and is, then tables of what belongs to it.
+func (p *program) describe(o meta.Object, related []meta.Object) {
+	p.printf("%s %s\n", o.Key().Kind, o.Meta().Name)
+	t := table{}
+	for _, f := range append(p.common(o), p.highlights(o)...) {
+		if f[1] != "" {
+			t = append(t, []string{"  " + f[0], f[1]})
+		}
+	}
+	t.printAligned(p.out, t.widths())
+	p.conditions(conditionsOf(o))
+	p.tasksOf(o, related)
+	p.eventsOf(o, related)
+}
+
+func (p *program) common(o meta.Object) [][2]string {
+	m := o.Meta()
+	out := [][2]string{{"labels", pairs(m.Labels)}, {"annotations", pairs(m.Annotations)}}
+	if !m.Created.IsZero() {
+		out = append(out, [2]string{"created", v1.Age(m.Created, p.now()) + " ago"})
+	}
+	if !m.Deleted.IsZero() {
+		out = append(out, [2]string{"being deleted", "since " + v1.Age(m.Deleted, p.now()) + ", waiting for " + strings.Join(m.Finalizers, ", ")})
+	}
+	if m.Owner.Name != "" {
+		out = append(out, [2]string{"owner", lower(m.Owner.Kind, m.Owner.Name)})
+	}
+	return out
+}
+
+func pairs(m map[string]string) string {
+	var out []string
+	for _, k := range meta.SortedKeys(m) {
+		out = append(out, k+"="+m[k])
+	}
+	return strings.Join(out, ", ")
+}
+
+func conditionsOf(o meta.Object) meta.Conditions {
+	switch x := o.(type) {
+	case *v1.Service:
+		return x.Status.Conditions
+	case *v1.Node:
+		return x.Status.Conditions
+	}
+	return nil
+}
+
+func (p *program) conditions(all meta.Conditions) {
+	if len(all) == 0 {
+		return
+	}
+	t := table{{"CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"}}
+	for _, c := range all {
+		t = append(t, []string{c.Type, string(c.Status), v1.Age(c.TransitionTime, p.now()), c.Reason, c.Message})
+	}
+	p.printf("\n")
+	t.print(p.out)
+}
+
+// tasksOf prints the tasks of a service, or those on a node, found by the index that snapshots use.
+func (p *program) tasksOf(o meta.Object, related []meta.Object) {
+	index := map[string]string{v1.ServiceKind.Name: v1.ByService, v1.NodeKind.Name: v1.ByNode}[o.Key().Kind]
+	tasks := indexed(v1.TaskKind, related, meta.IndexEntry{Index: index, Value: o.Meta().Name})
+	if len(tasks) == 0 {
+		return
+	}
+	h := head(v1.TaskKind, false)
+	h[0] = "TASK"
+	t := table{h}
+	for _, x := range sorted(v1.TaskKind, tasks) {
+		t = append(t, row(v1.TaskKind, x, "", false, p.now()))
+	}
+	p.printf("\n")
+	t.print(p.out)
+}
+
+// eventsOf prints the last events about an object.
+func (p *program) eventsOf(o meta.Object, related []meta.Object) {
+	events := sorted(v1.EventKind, indexed(v1.EventKind, related, meta.IndexEntry{Index: v1.ByAbout, Value: o.Key().String()}))
+	if len(events) == 0 {
+		return
+	}
+	t := table{{"EVENT", "LAST", "COUNT", "MESSAGE"}}
+	for _, x := range events[max(0, len(events)-lastEvents):] {
+		e := x.(*v1.Event)
+		t = append(t, []string{e.Spec.Reason, v1.Age(e.Status.Last, p.now()), itoa(e.Status.Count), e.Status.Message})
+	}
+	p.printf("\n")
+	t.print(p.out)
+}
+
+// indexed returns the objects of a kind that its own index lists under an entry.
+func indexed(k *meta.Kind, objects []meta.Object, want meta.IndexEntry) []meta.Object {
+	var out []meta.Object
+	for _, o := range ofKind(k, objects) {
+		for _, e := range k.Index(o) {
+			if e == want {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,123 @@
+package warrenctl
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/manifest"
+	"warren.io/warren/runtime/store"
+)
+
+// Exit codes.
+const (
+	codeDone        = 0
+	codeFailed      = 1
+	codeUsage       = 2   // the command line is wrong
+	codeNo          = 3   // the answer is no: diff found changes
+	codeLate        = 4   // not in time
+	codeInterrupted = 130 // Ctrl-C
+)
+
+// exit is an error with its own exit code and, where there is one, the next step. Without an error it is the code alone.
+type exit struct {
+	error
+	code int
+	try  string
+}
+
+func (e *exit) Error() string {
+	if e.error == nil {
+		return ""
+	}
+	return e.error.Error()
+}
+
+func (e *exit) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return &exit{error: fmt.Errorf(format, args...), code: codeUsage}
+}
+
+// try adds the next step to an error.
+func try(err error, format string, args ...any) error {
+	e := &exit{error: err, code: codeFailed, try: fmt.Sprintf(format, args...)}
+	if was := (*exit)(nil); errors.As(err, &was) {
+		e.code = was.code
+	}
+	return e
+}
+
+// notFound says in people's words that something is not there.
+func notFound(key meta.Key) error {
+	k, plural := strings.ToLower(key.Kind), strings.ToLower(key.Kind)+"s"
+	return try(fmt.Errorf("%s %q: %w", k, key.Name, store.ErrNotFound), "warrenctl get %s", plural)
+}
+
+// about puts the words of people into the errors of a store about one object.
+func about(key meta.Key, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return notFound(key)
+	}
+	return err
+}
+
+// explain prints an error, with what to do next, and returns the exit code.
+func (p *program) explain(err error) int {
+	if err == nil {
+		return codeDone
+	}
+	e := &exit{error: err, code: codeFailed}
+	errors.As(err, &e)
+	if e.error == nil {
+		return e.code
+	}
+	var wrong *manifest.Problems
+	if errors.As(err, &wrong) {
+		// Each line begins with its place, so that editors find it.
+		p.note("%v", wrong)
+		if n := len(wrong.List) + wrong.More; n == 1 {
+			p.note("warrenctl: 1 problem; nothing was done")
+		} else {
+			p.note("warrenctl: %d problems; nothing was done", n)
+		}
+		return e.code
+	}
+	p.note("warrenctl: %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	if e.try == "" {
+		e.try = nextStep(err)
+	}
+	if e.try != "" {
+		p.note("try: %s", e.try)
+	}
+	return e.code
+}
+
+// nextStep knows what helps against errors that any verb may meet.
+func nextStep(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission) && errors.Is(err, store.ErrUnavailable):
+		return "sudo warrenctl ..."
+	case errors.Is(err, fs.ErrNotExist) && errors.Is(err, store.ErrUnavailable), errors.Is(err, syscall.ECONNREFUSED):
+		return "sudo warren run, or name another node with --server or WARREN_SERVER"
+	case errors.Is(err, store.ErrConflict):
+		return "the same again: it was changed by somebody else meanwhile"
+	}
+	return ""
+}
+
+// isTerminal tells whether a stream is one that people watch.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

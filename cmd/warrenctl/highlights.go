@@ -1,0 +1,131 @@
+package warrenctl
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// highlights are what people want to know first about an object; empty values are left out.
+func (p *program) highlights(o meta.Object) [][2]string {
+	switch x := o.(type) {
+	case *v1.Service:
+		return append(serviceLines(x), template(&x.Spec.TaskTemplate)...)
+	case *v1.Task:
+		return append(p.taskLines(x), template(&x.Spec.TaskTemplate)...)
+	case *v1.Node:
+		return nodeLines(x)
+	case *v1.Event:
+		return [][2]string{{"about", lower(x.Spec.About.Kind, x.Spec.About.Name)}, {"reason", x.Spec.Reason},
+			{"message", x.Status.Message}, {"count", itoa(x.Status.Count)}, {"last", v1.Age(x.Status.Last, p.now()) + " ago"}, {"told by", x.Spec.Source}}
+	case *v1.Cluster:
+		return [][2]string{{"id", x.Spec.ID}, {"task network", x.Spec.TaskNetwork}}
+	}
+	return nil
+}
+
+func serviceLines(s *v1.Service) [][2]string {
+	mode := "one task on every node"
+	if s.Spec.Mode != v1.Global && s.Spec.Replicas != nil {
+		mode = fmt.Sprintf("%d replicas", *s.Spec.Replicas)
+	}
+	st := s.Status
+	return [][2]string{
+		{"runs", mode},
+		{"tasks", fmt.Sprintf("%d of %d ready, %d updated", st.Ready, st.Desired, st.Updated)},
+		{"image", s.Spec.Image},
+		{"digest", st.Image.Digest},
+	}
+}
+
+func (p *program) taskLines(t *v1.Task) [][2]string {
+	st := t.Status
+	status := v1.TaskWord(t)
+	if why := reasonOf(t); why != "" && why != status {
+		status += ": " + why
+	}
+	started, last := "", ""
+	if !st.StartedAt.IsZero() {
+		started = v1.Age(st.StartedAt, p.now()) + " ago"
+	}
+	if st.ExitCode != nil {
+		last = "code " + itoa(*st.ExitCode)
+		if !st.FinishedAt.IsZero() {
+			last += ", " + v1.Age(st.FinishedAt, p.now()) + " ago"
+		}
+		if st.ExitReason != "" {
+			last += ", " + st.ExitReason
+		}
+	}
+	return [][2]string{
+		{"status", status}, {"service", t.Spec.Service}, {"slot", number(int64(t.Spec.Slot))}, {"node", t.Spec.Node}, {"address", st.Address},
+		{"started", started}, {"restarts", itoa(st.Restarts)}, {"last exit", last}, {"pid", number(int64(st.PID))},
+		{"image", t.Spec.Image}, {"digest", st.ImageDigest},
+	}
+}
+
+func nodeLines(n *v1.Node) [][2]string {
+	st := n.Status
+	return [][2]string{
+		{"state", string(st.State)}, {"hostname", st.Hostname}, {"platform", st.OS + "/" + st.Arch}, {"kernel", st.Kernel},
+		{"version", st.Version}, {"capacity", amounts(st.Capacity)}, {"subnet", st.Subnet},
+	}
+}
+
+func template(t *v1.TaskTemplate) [][2]string {
+	var env []string
+	for _, e := range t.Env {
+		env = append(env, e.Name)
+	}
+	stop := t.StopSignal
+	if t.StopGracePeriod != nil {
+		stop = strings.TrimSpace(stop + " within " + t.StopGracePeriod.String())
+	}
+	root := ""
+	if t.ReadOnlyRootFilesystem {
+		root = "read-only"
+	}
+	return [][2]string{
+		{"command", strings.Join(append(append([]string{}, t.Command...), t.Args...), " ")},
+		{"env", strings.Join(env, ", ")}, {"working dir", t.WorkingDir}, {"user", t.User}, {"hostname", t.Hostname},
+		{"limits", amounts(t.Resources.Limits)}, {"reserved", amounts(t.Resources.Reservations)},
+		{"restart", restart(&t.Restart)}, {"stop", stop}, {"root", root}, {"task labels", pairs(t.Labels)},
+	}
+}
+
+func amounts(r v1.ResourceList) string {
+	var out []string
+	if r.CPU != 0 {
+		out = append(out, "cpu "+r.CPU.String())
+	}
+	if r.Memory != 0 {
+		out = append(out, "memory "+v1.Size(r.Memory))
+	}
+	if r.Pids != 0 {
+		out = append(out, "pids "+number(r.Pids))
+	}
+	return strings.Join(out, ", ")
+}
+
+func restart(r *v1.Restart) string {
+	text := string(r.Policy)
+	if r.Policy != v1.RestartNever && r.Delay != nil && r.MaxDelay != nil {
+		text += fmt.Sprintf(", after %s up to %s", r.Delay, r.MaxDelay)
+	}
+	if r.MaxAttempts > 0 {
+		text += fmt.Sprintf(", given up after %d failures in a row", r.MaxAttempts)
+	}
+	return text
+}
+
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}

@@ -1,0 +1,125 @@
+// Package warrenctl is the command line of Warren, one file for each verb: it says in words and tables what a node's API
+// says in resources, and decides nothing itself. The binary warren runs Main when it is called warrenctl.
+package warrenctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"warren.io/warren/runtime/store/grpcstore"
+)
+
+// Version is that of the program, set by the binary.
+var Version = "unknown"
+
+// DefaultServer is the socket of the node on this machine.
+const DefaultServer = "unix:///run/warren/warren.sock"
+
+// program is one call of warrenctl.
+type program struct {
+	in       io.Reader
+	out, err io.Writer
+	now      func() time.Time
+	// live tells that err is a terminal, on which lines may be written over.
+	live bool
+	conn *grpcstore.Store
+}
+
+// Main runs warrenctl with the arguments after the program's name and returns its exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := &program{in: os.Stdin, out: stdout, err: stderr, now: time.Now, live: isTerminal(stderr)}
+	return p.main(ctx, args)
+}
+
+func (p *program) main(ctx context.Context, args []string) int {
+	app := p.app()
+	line, err := arrange(app, args)
+	switch {
+	case err != nil:
+	case line.help:
+		err = p.usage(app, line)
+	default:
+		err = app.RunContext(ctx, line.args(app.Name))
+	}
+	if p.conn != nil {
+		_ = p.conn.Close()
+	}
+	if ctx.Err() != nil && !isQuiet(err) {
+		return codeInterrupted
+	}
+	return p.explain(err)
+}
+
+// app has all verbs in the order in which help shows them.
+func (p *program) app() *cli.App {
+	app := &cli.App{
+		Name:            "warrenctl",
+		Usage:           "use a Warren cluster",
+		HideHelpCommand: true,
+		HideHelp:        true,
+		HideVersion:     true,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		Writer:          p.out,
+		ErrWriter:       p.err,
+		Flags: []cli.Flag{&cli.StringFlag{Name: "server", Value: DefaultServer, EnvVars: []string{"WARREN_SERVER"},
+			Usage: "node to talk to: unix:///PATH or HOST:PORT"}},
+		Commands: []*cli.Command{
+			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.scaleVerb(), p.logsVerb(),
+			p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.versionVerb(), p.helpVerb(),
+		},
+		OnUsageError: badValue,
+	}
+	quiet(app.Commands)
+	return app
+}
+
+// quiet keeps the cli package from printing help of its own.
+func quiet(all []*cli.Command) {
+	for _, c := range all {
+		c.HideHelp, c.OnUsageError = true, badValue
+		quiet(c.Subcommands)
+	}
+}
+
+// badValue words what the cli package says about a flag's value.
+func badValue(_ *cli.Context, err error, _ bool) error {
+	return usagef("%s", strings.TrimSuffix(strings.Replace(err.Error(), "for flag -", "for flag --", 1), ": parse error"))
+}
+
+// server returns the connection to the node; it is made when first asked for.
+func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
+	if p.conn != nil {
+		return p.conn, nil
+	}
+	s, err := grpcstore.Dial(c.String("server"), grpcstore.Options{})
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	p.conn = s
+	return s, nil
+}
+
+func (p *program) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }
+
+// note tells people something that is no result.
+func (p *program) note(format string, args ...any) { _, _ = fmt.Fprintf(p.err, format+"\n", args...) }
+
+// isQuiet tells whether an error only carries an exit code.
+func isQuiet(err error) bool {
+	var e *exit
+	return errors.As(err, &e) && e.error == nil
+}
+
+// lower writes a key as people type it: service/web.
+func lower(kind, name string) string { return strings.ToLower(kind) + "/" + name }

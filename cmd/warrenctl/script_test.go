@@ -1,0 +1,239 @@
+package warrenctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/manifest"
+	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/memstore"
+)
+
+var update = flag.Bool("update", false, "write what is printed now into the scripts")
+
+// noon is the time at which all scripts take place.
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// Each script in testdata talks to its own server over a memory store in which no controller works: what controllers would
+// write, the script puts there. Commands beside those of testscript:
+//
+//	warrenctl ARGS        stdout and stderr as printed; fails unless the exit code is 0
+//	exits CODE ARGS       the same with another exit code
+//	put FILE...           writes objects with status and all, as the system does
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: *update,
+		Setup:         setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"warrenctl": func(ts *testscript.TestScript, neg bool, args []string) { run(ts, codeDone, args) },
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+				code, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				run(ts, code, args[1:])
+			},
+			"put": put,
+		},
+	})
+}
+
+// node is the server of one script.
+type node struct {
+	mem *memstore.Store
+}
+
+func setup(env *testscript.Env) error {
+	n := &node{mem: memstore.New()}
+	dir, err := os.MkdirTemp("", "warrenctl") // a socket's path has to be short
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = os.RemoveAll(dir) })
+	l, err := server.ListenUnix(dir)
+	if err != nil {
+		return err
+	}
+	s := server.New(server.Config{
+		Store: store.Admit(n.mem, v1.Kinds, func() time.Time { return noon }), Kinds: v1.Kinds, Log: logr.Discard(),
+		Logs: someLogs{}, Images: &someImages{},
+		Graph: func() []string {
+			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
+		},
+		Info: func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
+	})
+	go func() { _ = s.Serve(l) }()
+	env.Defer(func() { _ = s.Shutdown(context.Background()) })
+	env.Values["node"] = n
+	env.Setenv("WARREN_SERVER", "unix://"+filepath.Join(dir, server.SocketName))
+	return nil
+}
+
+func run(ts *testscript.TestScript, want int, args []string) {
+	in := []byte(nil)
+	if len(args) > 1 && args[0] == "<" {
+		in, args = []byte(ts.ReadFile(args[1])), args[2:]
+	}
+	got := call(ts, args, in, ts.Stdout(), ts.Stderr())
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// call runs warrenctl within this process, as if in the script's directory and environment.
+func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io.Writer) int {
+	if !strings.Contains(strings.Join(args, " "), "--server") {
+		args = append([]string{"--server", ts.Getenv("WARREN_SERVER")}, args...)
+	}
+	for i, a := range args {
+		if i > 0 && args[i-1] == "-f" && a != "-" {
+			args[i] = ts.MkAbs(a)
+		}
+	}
+	Version = "0.1.0"
+	var out, err bytes.Buffer
+	p := &program{in: bytes.NewReader(in), out: &out, err: &err, now: func() time.Time { return noon }}
+	code := p.main(context.Background(), args)
+	work := ts.Getenv("WORK") + "/"
+	_, _ = io.WriteString(stdout, strings.ReplaceAll(out.String(), work, ""))
+	_, _ = io.WriteString(stderr, strings.ReplaceAll(err.String(), work, ""))
+	return code
+}
+
+func put(ts *testscript.TestScript, neg bool, args []string) {
+	n := ts.Value("node").(*node)
+	for _, name := range args {
+		ts.Check(putAll(n.mem, []byte(ts.ReadFile(name))))
+	}
+}
+
+// putAll writes JSON objects, one a line, over what is there.
+func putAll(to store.Store, lines []byte) error {
+	for line := range bytes.Lines(lines) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		var doc map[string]any
+		if err := json.Unmarshal(line, &doc); err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+		o, err := v1.Kinds.Decode(line)
+		if err != nil {
+			return err
+		}
+		o.SetDefaults()
+		if was, err := to.Get(context.Background(), o.Key()); err == nil && doc["spec"] == nil {
+			next := was.Clone()
+			meta.CopyStatus(next, o)
+			o = next
+		}
+		if _, err := to.Commit(context.Background(), store.Op{Verb: store.Put, Key: o.Key(), Object: o, Guard: store.Any}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// someLogs knows three tasks, whose lines alternate in time.
+type someLogs struct{}
+
+func (someLogs) Read(ctx context.Context, task string, o host.LogOptions, emit func(host.LogLine) error) error {
+	offset := map[string]int{"web-1-1": 0, "web-2-2": 1, "api-1-1": 2}
+	at, ok := offset[task]
+	if !ok {
+		return fmt.Errorf("logs of %s: %w", task, host.ErrNotFound)
+	}
+	from := 0
+	if o.Tail >= 0 {
+		from = max(0, 3-o.Tail)
+	}
+	for i := from; i < 3; i++ {
+		if err := emit(host.LogLine{Time: noon.Add(time.Duration(3*i+at) * time.Second), Stream: "stdout", Text: fmt.Sprintf("line %d", i+1)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// someImages has one image until it is removed.
+type someImages struct{ gone bool }
+
+func (s *someImages) Import(_ context.Context, r io.Reader) ([]host.Image, error) {
+	data, err := io.ReadAll(r)
+	if err == nil && !strings.HasPrefix(string(data), "archive") {
+		err = errors.New("is no archive of images")
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.gone = false
+	return s.List(context.Background())
+}
+
+func (s *someImages) List(context.Context) ([]host.Image, error) {
+	if s.gone {
+		return nil, nil
+	}
+	return []host.Image{{Name: "warren.io/hello:1", Digest: "sha256:" + strings.Repeat("a", 64), Size: 5 << 20,
+		Platforms: []string{"linux/amd64"}, Created: noon.Add(-72 * time.Hour)}}, nil
+}
+
+func (s *someImages) Remove(_ context.Context, name string) error {
+	if s.gone || name != "warren.io/hello:1" {
+		return fmt.Errorf("remove image %s: %w", name, host.ErrNotFound)
+	}
+	s.gone = true
+	return nil
+}
+
+// Every example and the manifests in the help are read strictly.
+func TestManifestsInHelpAndExamples(t *testing.T) {
+	if _, err := manifest.Read(nil, "../../manifests/examples"); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"start", "services"} {
+		text, err := topics.ReadFile("help/" + name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := manifest.Read(strings.NewReader(manifestIn(string(text))), "-"); err != nil {
+			t.Errorf("help %s: %v", name, err)
+		}
+	}
+}
+
+// manifestIn cuts the indented manifest out of a text.
+func manifestIn(text string) string {
+	var out strings.Builder
+	indent := -1
+	for line := range strings.Lines(text) {
+		at := strings.Index(line, "apiVersion:")
+		switch {
+		case at >= 0:
+			indent = at
+		case indent >= 0 && len(strings.TrimSpace(line)) == 0:
+			return out.String()
+		}
+		if indent >= 0 {
+			out.WriteString(line[min(indent, len(line)-1):])
+		}
+	}
+	return out.String()
+}
