@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -232,11 +233,12 @@ func (u *unit) start(ctx context.Context, mounts []mount.Mount) error {
 func startError(err error) error {
 	text := errgrpc.ToNative(err).Error()
 	for _, never := range []string{
-		"executable file not found", "no such file or directory: unknown", "permission denied: unknown", "is a directory: unknown",
-		"exec format error",
+		"executable file not found", "no such file or directory", "permission denied", "is a directory", "exec format error",
 	} {
-		if strings.Contains(text, "exec") && strings.Contains(text, never) {
-			return fmt.Errorf("%w: %s", errInvalid, text)
+		if strings.Contains(text, "exec: ") && strings.HasSuffix(text, never) || strings.HasSuffix(text, "exec format error") ||
+			strings.HasSuffix(text, "executable file not found in $PATH") {
+			_, short, _ := strings.Cut(text, "error during container init: ")
+			return fmt.Errorf("%w: %s", errInvalid, cmp.Or(short, text))
 		}
 	}
 	return fmt.Errorf("start container: %s", text)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
@@ -23,6 +24,8 @@ import (
 	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/containerd/v2/plugins/services"
 	"github.com/containerd/containerd/v2/version"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
 	"github.com/go-logr/logr"
@@ -33,6 +36,7 @@ import (
 type daemon struct {
 	server *server.Server
 	client *client.Client
+	cancel context.CancelFunc
 }
 
 // startDaemon runs containerd on the given folders. Its tasks are separate processes and outlive it.
@@ -51,19 +55,23 @@ func startDaemon(ctx context.Context, p paths, log logr.Logger) (*daemon, error)
 	starting.Lock()
 	defer starting.Unlock()
 	memoryClient = nil
+	// Its parts work until this context ends; the caller's is only for starting.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s, err := server.New(ctx, cfg)
 	if err != nil {
+		cancel()
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
-	if memoryClient == nil {
-		s.Stop()
+	d := &daemon{s, memoryClient, cancel}
+	if d.client == nil {
+		d.stop()
 		return nil, errors.New("start containerd: a part of it did not load, see the log")
 	}
 	if err := s.Start(ctx); err != nil {
-		s.Stop()
+		d.stop()
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
-	return &daemon{s, memoryClient}, nil
+	return d, nil
 }
 
 func daemonConfig(p paths) *srvconfig.Config {
@@ -85,7 +93,10 @@ func daemonConfig(p paths) *srvconfig.Config {
 
 // stop ends the daemon; shims and their tasks go on.
 func (d *daemon) stop() {
-	_ = d.client.Close()
+	if d.client != nil {
+		_ = d.client.Close()
+	}
+	d.cancel()
 	d.server.Stop()
 }
 
@@ -170,6 +181,8 @@ type logHook struct{ log logr.Logger }
 
 func (h *logHook) Levels() []logrus.Level { return logrus.AllLevels[:logrus.WarnLevel+1] }
 
+// Fire passes an entry on. What containerd warns of, and that a thing which it cleans up is gone already, interests only
+// somebody who looks for a fault of ours.
 func (h *logHook) Fire(e *logrus.Entry) error {
 	values := make([]any, 0, 2*len(e.Data)+2)
 	values = append(values, "text", e.Message)
@@ -181,13 +194,14 @@ func (h *logHook) Fire(e *logrus.Entry) error {
 		}
 		values = append(values, k, fmt.Sprint(v))
 	}
-	if e.Level <= logrus.ErrorLevel {
+	usual := cause != nil && (errdefs.IsNotFound(errgrpc.ToNative(cause)) || errors.Is(cause, os.ErrClosed))
+	if e.Level <= logrus.ErrorLevel && !usual {
 		h.log.Error(cause, "containerd reports an error", values...)
 		return nil
 	}
 	if cause != nil {
 		values = append(values, "error", cause.Error())
 	}
-	h.log.Info("containerd warns", values...)
+	h.log.V(1).Info("containerd warns", values...)
 	return nil
 }

@@ -51,12 +51,12 @@ func watch(dir string) (*fsnotify.Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.Add(dir); err != nil {
-		_ = w.Close()
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fs.ErrNotExist
+	// The folder above tells when dir is removed. dir itself would not as long as we have a file of it open.
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := w.Add(d); err != nil {
+			_ = w.Close()
+			return nil, err
 		}
-		return nil, err
 	}
 	return w, nil
 }
