@@ -39,6 +39,7 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 //	exits CODE ARGS       the same with another exit code
 //	put FILE...           writes objects with status and all, as the system does
 func TestScripts(t *testing.T) {
+	Version = "0.1.0"
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		UpdateScripts: *update,
@@ -107,7 +108,6 @@ func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io
 			args[i] = ts.MkAbs(a)
 		}
 	}
-	Version = "0.1.0"
 	var out, err bytes.Buffer
 	p := &program{in: bytes.NewReader(in), out: &out, err: &err, now: func() time.Time { return noon }}
 	code := p.main(context.Background(), args)
