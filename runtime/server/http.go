@@ -237,3 +237,16 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 
 // ignore drops the error of an answer that nobody reads any more.
 func ignore(error) error { return nil }
+
+// HealthHandler answers /healthz, /readyz and /metrics and nothing else: for a port that more people may reach.
+func (s *Server) HealthHandler() http.Handler {
+	all := s.routes()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz", "/metrics":
+			all.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}

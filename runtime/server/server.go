@@ -2,8 +2,9 @@
 // browsers, on the same listeners. Who may do what is not decided here but by the Store that it is given.
 //
 // Each connection is told apart by its first bytes (split.go): HTTP/2 goes to gRPC's own transport, the rest to net/http.
-// Measured on 2 cores, unary Get on a unix socket, p50: this way 0.10 ms; cmux, which does the same with two more
-// buffers and goroutines, the same 0.10 ms; net/http's HTTP/2 with grpc.Server.ServeHTTP 0.17 ms.
+// Measured on 2 busy cores, unary Get from memory over a unix socket, p50 and p95: this way 0.04 and 0.14 ms; cmux, which
+// does the same but waits for ever for a first byte unless told otherwise and has no way to tell gRPC who a TLS peer is,
+// 0.04 and 0.14 ms; net/http's HTTP/2 with grpc.Server.ServeHTTP 0.10 and 0.30 ms.
 package server
 
 import (

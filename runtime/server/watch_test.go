@@ -139,19 +139,20 @@ func TestGoneIsToldOnce(t *testing.T) {
 // TestSlowWatcherIsCutOff: one reader that is stuck holds up nobody, keeps little in memory and is told to list again.
 func TestSlowWatcherIsCutOff(t *testing.T) {
 	f := serve(t, nil)
-	f.patience = 300 * time.Millisecond
-	start := f.dial(t).Watch(t.Context(), 1) // takes nothing until the end
+	f.patience = time.Second
+	idle := f.dial(t).Watch(t.Context(), 1) // takes nothing until the end
 	stuck, err := api.NewWarrenClient(f.raw(t)).Watch(t.Context(), &api.WatchRequest{After: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	good := f.dial(t).Watch(t.Context(), 1)
-	var last store.Revision
-	for i := range 300 {
-		last = commit(t, f.store, put(aTask(fmt.Sprintf("t%d", i), strings.Repeat("x", 100<<10))))
-	}
+	go func() {
+		for i := range 300 {
+			_, _ = f.store.Commit(t.Context(), put(aTask(fmt.Sprintf("t%d", i), strings.Repeat("x", 100<<10))))
+		}
+	}()
 	begin := time.Now()
-	if got := len(upTo(t, good, last)); got != 300 {
+	if got := len(upTo(t, good, 301)); got != 300 {
 		t.Fatalf("%d changes", got)
 	}
 	t.Logf("300 changes of 100 KiB in %v beside two that are stuck", time.Since(begin))
@@ -166,7 +167,7 @@ func TestSlowWatcherIsCutOff(t *testing.T) {
 	if n > 2*watchQueue {
 		t.Fatalf("%d messages were kept for it", n)
 	}
-	for b := range start {
+	for b := range idle {
 		if err = b.Err; err != nil && !errors.Is(err, store.ErrCompacted) {
 			t.Fatal(err)
 		}
