@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/urfave/cli/v2"
+
+	"warren.io/warren/apis/meta"
+)
+
+// config is what a node is started with.
+type config struct {
+	dataDir, runDir, name    string
+	containerd, manifests    string
+	credentials, metricsAddr string
+	log                      logr.Logger
+}
+
+func dirFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "data-dir", Value: "/var/lib/warren", EnvVars: []string{"WARREN_DATA_DIR"},
+			Usage: "everything that outlives a reboot"},
+		&cli.StringFlag{Name: "run-dir", Value: "/run/warren", EnvVars: []string{"WARREN_RUN_DIR"},
+			Usage: "sockets and what a reboot may empty"},
+	}
+}
+
+func runFlags() []cli.Flag {
+	return append(dirFlags(),
+		&cli.StringFlag{Name: "node-name", Usage: "name of this node, once for all (default: the host name)"},
+		&cli.StringFlag{Name: "manifests", Usage: "apply this `DIR` at boot and whenever it changes"},
+		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
+		&cli.StringFlag{Name: "registry-credentials", Usage: "`FILE` with logins for registries, in the form of docker's config.json"},
+		&cli.StringFlag{Name: "metrics-listen", Usage: "serve /healthz, /readyz and /metrics on this loopback `HOST:PORT`, too"},
+		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+	)
+}
+
+func readConfig(c *cli.Context) (config, error) {
+	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
+		credentials: c.String("registry-credentials"), metricsAddr: c.String("metrics-listen")}
+	if c.Args().Present() {
+		return cfg, usageError{fmt.Errorf("run takes no arguments, only flags; %q is one", c.Args().First())}
+	}
+	var err error
+	if cfg.log, err = newLog(c.String("log-format"), c.String("log-level")); err != nil {
+		return cfg, usageError{err}
+	}
+	if cfg.dataDir, cfg.runDir, err = dirs(c); err != nil {
+		return cfg, err
+	}
+	if why := meta.CheckName(cfg.name); cfg.name != "" && why != "" {
+		return cfg, usageError{fmt.Errorf("--node-name %s", why)}
+	}
+	if cfg.manifests != "" {
+		cfg.manifests, err = filepath.Abs(cfg.manifests)
+	}
+	return cfg, err
+}
+
+func dirs(c *cli.Context) (data, run string, err error) {
+	if data, err = filepath.Abs(c.String("data-dir")); err == nil {
+		run, err = filepath.Abs(c.String("run-dir"))
+	}
+	if err == nil && (data == run || data == "/" || run == "/") {
+		err = usageError{fmt.Errorf("--data-dir %s and --run-dir %s: two folders of their own are needed", data, run)}
+	}
+	return data, run, err
+}
+
+func newLog(format, level string) (logr.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, o)), nil
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, o)), nil
+	}
+	return logr.Logger{}, fmt.Errorf("--log-format %q: use text or json", format)
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9.-]+`)
+
+// defaultName makes a node's name of the host's.
+func defaultName() string {
+	h, err := os.Hostname()
+	if n := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(h), "-"), "-."); err == nil && meta.CheckName(n) == "" {
+		return n
+	}
+	return "node"
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	v1 "warren.io/warren/apis/v1"
+	agentnode "warren.io/warren/controllers/agent/node"
+	"warren.io/warren/controllers/agent/tasks"
+	"warren.io/warren/controllers/events"
+	"warren.io/warren/controllers/nodes"
+	"warren.io/warren/controllers/reconciler"
+	"warren.io/warren/controllers/scheduler"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/host"
+)
+
+// leaderControllers are all controllers that run where the leader is.
+func leaderControllers(alive nodes.Liveness) []control.Controller {
+	return []control.Controller{
+		reconciler.Controller{},
+		scheduler.Controller{},
+		nodes.Controller{Liveness: alive},
+		events.Controller{},
+		control.Collector{Kinds: v1.Kinds},
+	}
+}
+
+// agentControllers are all controllers that run on every node.
+func agentControllers(id identity, m host.Machine, n host.Network, t host.Tasks) []control.Controller {
+	return []control.Controller{
+		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: n},
+		tasks.Controller{Node: id.Name, Cluster: id.Cluster, Host: t},
+	}
+}
+
+// contracts are those of all controllers, for the graph and for the check at start that no two write the same.
+func contracts() []control.Contract {
+	var out []control.Contract
+	for _, c := range append(leaderControllers(nil), agentControllers(identity{}, nil, nil, nil)...) {
+		out = append(out, c.Contract())
+	}
+	return out
+}

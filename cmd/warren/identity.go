@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// identity is what a node knows about itself without its store. It lies in DATA_DIR/node.json.
+type identity struct {
+	Name    string `json:"name"`
+	Cluster string `json:"cluster,omitempty"` // empty until the node has belonged to one
+}
+
+// loadIdentity reads who this node is, or decides it now. A node keeps its name for life.
+func loadIdentity(dir, wanted string) (identity, error) {
+	path := filepath.Join(dir, "node.json")
+	var id identity
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if id.Name = wanted; wanted == "" {
+			id.Name = defaultName()
+		}
+		return id, id.save(dir)
+	case err != nil:
+		return id, fmt.Errorf("read identity of this node: %w", err)
+	}
+	if err := json.Unmarshal(data, &id); err != nil || id.Name == "" {
+		return id, fmt.Errorf("read identity of this node: %s is damaged; restore it as {\"name\": NAME, \"cluster\": ID} or run warren reset", path)
+	}
+	if wanted != "" && wanted != id.Name {
+		return id, fmt.Errorf("--node-name %s: this node is called %s since its first start; leave the flag out, or use another --data-dir", wanted, id.Name)
+	}
+	return id, nil
+}
+
+// save replaces the file as a whole: after a power cut there is the old or the new one.
+func (id identity) save(dir string) error {
+	data, err := json.Marshal(id)
+	if err == nil {
+		err = writeFile(filepath.Join(dir, "node.json"), append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write identity of this node: %w", err)
+	}
+	return nil
+}
+
+func writeFile(path string, data []byte) error {
+	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+func newClusterID() string { return rand.Text()[:16] }
+
+// errLocked means that another warren works in the same data directory.
+var errLocked = errors.New("another warren is using it")
+
+// lockDir keeps a second warren out of a data directory. The lock goes with the process, however it ends.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, errLocked), f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/agent/tasks"
+	"warren.io/warren/controllers/events"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/store"
+)
+
+const tasksController = tasks.Name
+
+var visible, record = tasks.Visible, events.Record
+
+// errForeign means that the store does not belong to the cluster that this node does.
+var errForeign = errors.New("store belongs to another cluster")
+
+// join opens the store to everybody after it was seen to be the one that this node belongs to; a new one is given its
+// Cluster. A store that was emptied or exchanged is not obeyed: its empty list would stop every task.
+func (n *node) join(ctx context.Context) error {
+	s := n.quorum.Store()
+	cluster, err := n.cluster(ctx, s)
+	if err != nil {
+		return err
+	}
+	switch id := cluster.Spec.ID; {
+	case n.id.Cluster == "":
+		n.id.Cluster = id
+		if err := n.id.save(n.dataDir); err != nil {
+			return err
+		}
+	case n.id.Cluster != id:
+		err := fmt.Errorf("%w: node %s belongs to %s, the store in %s/etcd is of %s; bring the right one back, or run warren reset",
+			errForeign, n.id.Name, n.id.Cluster, n.dataDir, id)
+		return n.refuse(ctx, err)
+	}
+	n.late.Open(store.Admit(s, v1.Kinds, time.Now))
+	n.status.set("store", nil)
+	return nil
+}
+
+func (n *node) cluster(ctx context.Context, s store.Store) (*v1.Cluster, error) {
+	for {
+		o, err := s.Get(ctx, meta.Key{Kind: "Cluster", Name: v1.ClusterName})
+		switch {
+		case err == nil:
+			return o.(*v1.Cluster), nil
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		case n.id.Cluster != "":
+			return nil, n.refuse(ctx, fmt.Errorf("%w: node %s belongs to %s, the store in %s/etcd is empty; bring it back, or run warren reset",
+				errForeign, n.id.Name, n.id.Cluster, n.dataDir))
+		}
+		c := meta.New[v1.Cluster](v1.ClusterName)
+		c.Spec.ID = newClusterID()
+		c.SetDefaults()
+		c.Metadata.Created, c.Metadata.Generation = time.Now().UTC(), 1
+		if _, err := s.Commit(ctx, store.CreateOp(c)); err != nil && !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+	}
+}
+
+// refuse says what is wrong for as long as this process runs, and changes nothing.
+func (n *node) refuse(ctx context.Context, err error) error {
+	n.log.Error(err, "node stays out; tasks go on")
+	n.status.set("store", err)
+	n.late.Explain(err.Error())
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.quorum.Done():
+		return n.quorum.Err()
+	}
+}
+
+// tell writes an event about the cluster that no controller can know of.
+func (n *node) tell(ctx context.Context, warning bool, reason, message string) {
+	find := func(k meta.Key) (meta.Object, bool) {
+		o, err := n.quorum.Store().Get(ctx, k)
+		return o, err == nil
+	}
+	note := control.Note{About: meta.Key{Kind: "Cluster", Name: v1.ClusterName}, Warning: warning, Reason: reason, Message: message}
+	e := record(find, "manifests", note, time.Now().UTC())
+	if _, err := n.quorum.Store().Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any}); err != nil {
+		n.log.Error(err, "event is lost", "reason", reason)
+	}
+}

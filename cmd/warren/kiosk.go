@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/manifest"
+)
+
+// followManifests keeps the store at what a directory says. Only what this directory brought is ever removed again.
+func (n *node) followManifests(ctx context.Context) {
+	set := filepath.Base(n.manifests)
+	apply := func(ctx context.Context, objects []meta.Object) error {
+		plan, err := manifest.Apply(ctx, n.late, objects, manifest.Options{Set: set, Prune: true})
+		if err == nil && plan.Changes() > 0 {
+			n.log.Info("manifests applied", "dir", n.manifests, "changes", plan.Changes())
+		}
+		return err
+	}
+	err := manifest.Follow(ctx, n.manifests, apply, func(s manifest.Status) { n.manifestStatus(ctx, s) })
+	n.ended("manifests", err)
+}
+
+func (n *node) manifestStatus(ctx context.Context, s manifest.Status) {
+	n.status.set("manifests", s.Err)
+	if s.Err == nil {
+		n.log.Info("manifests are good", "status", s.String())
+		return
+	}
+	n.log.Error(s.Err, "manifests are not applied, the last good state stays", "dir", s.Dir)
+	n.tell(ctx, true, "ManifestsRefused", s.String())
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/nodes"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/containerd"
+	"warren.io/warren/runtime/host/network"
+	"warren.io/warren/runtime/quorum"
+	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{Name: "run", Usage: "run this machine as a node, in the foreground", Flags: runFlags(),
+		Description: "Tasks go on when warren stops, and are taken over when it starts again.",
+		Action: func(c *cli.Context) error {
+			cfg, err := readConfig(c)
+			if err != nil {
+				return err
+			}
+			return runNode(c.Context, cfg)
+		}}
+}
+
+// node is everything that runs in this process. Its parts come up one after the other; the API is there from the start and
+// says what is missing.
+type node struct {
+	config
+	id       identity
+	late     *store.Late // what the API serves
+	quorum   *quorum.Quorum
+	network  *network.Network
+	host     *containerd.Host
+	beats    *nodes.Beats
+	hosts    lateHost
+	status   board
+	metrics  *metrics
+	leading  flag
+	shutdown context.CancelFunc
+	stopping sync.Once
+	work     sync.WaitGroup
+}
+
+func runNode(ctx context.Context, cfg config) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("run: must be root to run containers; try: sudo warren run")
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // small machines: memory is scarcer than time
+	}
+	if err := control.CheckContracts(v1.Kinds, contracts()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n := &node{config: cfg, late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
+	n.status.set("store", errors.New("is starting"))
+	api, err := n.serve()
+	if err != nil {
+		return err
+	}
+	err = n.up(ctx)
+	n.log.Info("stopping; tasks go on")
+	n.down(api, cancel)
+	if errors.Is(err, quorum.ErrBroken) {
+		return n.again()
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// up starts what makes a node and returns when it ends.
+func (n *node) up(ctx context.Context) error {
+	lock, err := n.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := n.join(ctx); err != nil {
+		return err
+	}
+	if err := n.openHost(ctx); err != nil {
+		return err
+	}
+	n.log.Info("node is up", "node", n.id.Name, "cluster", n.id.Cluster, "version", version, "data", n.dataDir, "socket", n.runDir+"/"+server.SocketName)
+	n.begin(func() { n.lead(ctx) })
+	n.begin(func() { n.beat(ctx) })
+	if n.manifests != "" {
+		n.begin(func() { n.followManifests(ctx) })
+	}
+	select {
+	case <-n.quorum.Done():
+		return n.quorum.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *node) begin(f func()) { n.work.Go(f) }
+
+// start opens the data directory and the store in it. What somebody can mend meanwhile, a full disk or a directory that
+// cannot be written, is waited for and shown, so that no hand is needed here when it is mended.
+func (n *node) start(ctx context.Context) (lock *os.File, err error) {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		if lock, err = n.tryStart(ctx); err == nil || errors.Is(err, errLocked) || ctx.Err() != nil {
+			return lock, err
+		}
+		n.log.Error(err, "store cannot start, trying again; tasks go on", "dir", n.dataDir, "wait", wait.String())
+		n.status.set("store", err)
+		n.late.Explain(err.Error())
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (n *node) tryStart(ctx context.Context) (*os.File, error) {
+	lock, err := lockDir(n.dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if n.id, err = loadIdentity(n.dataDir, n.name); err == nil {
+		n.quorum, err = quorum.Start(ctx, quorum.Config{DataDir: n.dataDir + "/etcd", Name: n.id.Name, Kinds: v1.Kinds,
+			Log: n.log.WithName("etcd"), Expendable: []string{"Event"}})
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// openHost looks at the machine and runs the agent's controllers.
+func (n *node) openHost(ctx context.Context) (err error) {
+	engine := &control.Engine{Name: "agent", Kinds: v1.Kinds, Log: n.log.WithName("agent"), Record: record, Done: n.metrics.reconciled}
+	if n.network, err = network.Open(network.Config{RunDir: n.runDir, Instance: containerd.InstanceOf(n.dataDir), Log: n.log.WithName("network")}); err != nil {
+		return err
+	}
+	n.host, err = containerd.Open(ctx, containerd.Config{
+		DataDir: n.dataDir, RunDir: n.runDir, Socket: n.containerd, NodeName: n.id.Name, Cluster: n.id.Cluster, Network: n.network,
+		Poke: func() { engine.Poke(tasksController, "") }, Log: n.log.WithName("containerd"), RegistryCredentials: n.credentials,
+	})
+	if err != nil {
+		return fmt.Errorf("start containerd: %w", err)
+	}
+	n.hosts.open(n.host)
+	engine.Store = store.View(n.quorum.Store(), visible(n.id.Name))
+	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.host)
+	n.begin(func() { n.ended("agent", engine.Run(ctx)) })
+	return nil
+}
+
+// lead runs the leader's controllers while this node leads.
+func (n *node) lead(ctx context.Context) {
+	n.ended("leader", n.quorum.Lead(ctx, func(ctx context.Context, s store.Store) error {
+		n.leading.set(true)
+		defer n.leading.set(false)
+		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Done: n.metrics.reconciled}
+		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
+		n.status.beats(beats)
+		engine.Controllers = leaderControllers(beats)
+		err := engine.Run(ctx)
+		if errors.Is(err, store.ErrFenced) {
+			return nil
+		}
+		return err
+	}))
+}
+
+func (n *node) ended(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, quorum.ErrClosed) {
+		n.log.Error(err, "engine ended", "engine", what)
+	}
+}
+
+// beat is this node's sign of life. It stays in memory.
+func (n *node) beat(ctx context.Context) {
+	for tick := time.NewTicker(nodes.Heartbeat); ; {
+		n.status.beat(n.id.Name)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
+}
+
+// down ends everything in the order in which one part needs the other. Tasks go on.
+func (n *node) down(api *server.Server, cancel context.CancelFunc) {
+	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
+	defer done()
+	n.note("api", api.Shutdown(ctx))
+	cancel()
+	n.work.Wait()
+	if n.host != nil {
+		n.note("containerd", n.host.Close())
+	}
+	if n.network != nil {
+		n.network.Close()
+	}
+	if n.quorum != nil {
+		n.note("store", n.quorum.Close())
+	}
+}
+
+func (n *node) note(what string, err error) {
+	if err != nil {
+		n.log.Error(err, "could not be ended cleanly", "part", what)
+	}
+}
+
+// again replaces this process by a new one: a broken etcd can be opened only by that.
+func (n *node) again() error {
+	n.log.Info("store is broken, starting anew; tasks go on")
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(self, os.Args, os.Environ())
+	}
+	return fmt.Errorf("start anew: %w", err)
+}

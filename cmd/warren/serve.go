@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/nodes"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/containerd"
+	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store"
+)
+
+// serve answers on the node's socket from now on, and on a loopback port for metrics where that is asked for.
+func (n *node) serve() (*server.Server, error) {
+	l, err := server.ListenUnix(n.runDir)
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	s := server.New(server.Config{
+		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Health: n.health, Info: n.info,
+		Graph: func() []string { return control.Graph(contracts()) }, Stop: n.stop, Metrics: n.metrics.handler(), Log: n.log.WithName("api"),
+	})
+	go func() {
+		if err := s.Serve(l); err != nil && err != server.ErrClosed {
+			n.log.Error(err, "api ended")
+		}
+	}()
+	return s, n.serveMetrics(s)
+}
+
+// serveMetrics serves what holds no secrets on a port of this machine: health and metrics, nothing else.
+func (n *node) serveMetrics(s *server.Server) error {
+	if n.metricsAddr == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(n.metricsAddr)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return usageError{fmt.Errorf("--metrics-listen %q: must be HOST:PORT on loopback, like 127.0.0.1:9100", n.metricsAddr)}
+	}
+	l, err := net.Listen("tcp", n.metricsAddr)
+	if err != nil {
+		return fmt.Errorf("--metrics-listen: %w", err)
+	}
+	go func() {
+		h := &http.Server{Handler: s.HealthHandler(), ReadHeaderTimeout: 5 * time.Second}
+		n.log.Error(h.Serve(l), "metrics port ended")
+	}()
+	return nil
+}
+
+func (n *node) info(context.Context) (server.Info, error) {
+	i := server.Info{Version: version, Node: n.id.Name, ClusterID: n.id.Cluster, Leader: n.leading.get()}
+	if _, err := n.late.Get(context.Background(), clusterKey); err == nil {
+		i.Revision = n.quorum.Health().Revision
+	}
+	return i, nil
+}
+
+// stop ends this process after the answer is on its way.
+func (n *node) stop(ctx context.Context, tasks bool) error {
+	if tasks {
+		h, err := n.hosts.get()
+		if err != nil {
+			return err
+		}
+		if err := h.StopAll(ctx); err != nil {
+			return err
+		}
+	}
+	n.stopping.Do(n.shutdown)
+	return nil
+}
+
+// health runs the checks of readiness.
+func (n *node) health(ctx context.Context) []server.Check {
+	checks := n.status.checks()
+	if _, err := n.late.Get(ctx, clusterKey); err == nil {
+		h := n.quorum.Health()
+		checks[0] = check("store", h.Err)
+		for _, w := range h.Warnings {
+			checks[0].Message += "warning: " + w
+		}
+	}
+	h, err := n.hosts.get()
+	if err == nil {
+		_, err = h.Observe(ctx)
+	}
+	return append(checks, check("containers", err))
+}
+
+func check(name string, err error) server.Check {
+	c := server.Check{Name: name, OK: err == nil}
+	if err != nil {
+		c.Message = err.Error()
+	}
+	return c
+}
+
+// board holds what the parts of the node say about themselves.
+type board struct {
+	mu        sync.Mutex
+	names     []string
+	errs      map[string]error
+	heartbeat *nodes.Beats
+}
+
+func (b *board) set(name string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.errs == nil {
+		b.errs = map[string]error{}
+	}
+	if _, known := b.errs[name]; !known {
+		b.names = append(b.names, name)
+	}
+	b.errs[name] = err
+}
+
+func (b *board) checks() []server.Check {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []server.Check
+	for _, name := range b.names {
+		out = append(out, check(name, b.errs[name]))
+	}
+	return out
+}
+
+func (b *board) beats(t *nodes.Beats) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heartbeat = t
+}
+
+func (b *board) beat(node string) {
+	b.mu.Lock()
+	t := b.heartbeat
+	b.mu.Unlock()
+	if t != nil {
+		t.Beat(node, time.Now())
+	}
+}
+
+type flag struct{ v atomic.Bool }
+
+func (f *flag) set(v bool) { f.v.Store(v) }
+func (f *flag) get() bool  { return f.v.Load() }
+
+// lateHost is the host's logs and images, which the API serves before the host is there.
+type lateHost struct {
+	mu sync.Mutex
+	h  *containerd.Host
+}
+
+func (l *lateHost) open(h *containerd.Host) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.h = h
+}
+
+func (l *lateHost) get() (*containerd.Host, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.h == nil {
+		return nil, fmt.Errorf("%w: containers are not up yet", store.ErrUnavailable)
+	}
+	return l.h, nil
+}
+
+// Import implements host.Images.
+func (l *lateHost) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
+	h, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return h.Import(ctx, r)
+}
+
+// List implements host.Images.
+func (l *lateHost) List(ctx context.Context) ([]host.Image, error) {
+	h, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return h.List(ctx)
+}
+
+// Remove implements host.Images.
+func (l *lateHost) Remove(ctx context.Context, ref string) error {
+	h, err := l.get()
+	if err != nil {
+		return err
+	}
+	return h.Remove(ctx, ref)
+}
+
+// Read implements host.Logs.
+func (l *lateHost) Read(ctx context.Context, task string, o host.LogOptions, emit func(host.LogLine) error) error {
+	h, err := l.get()
+	if err != nil {
+		return err
+	}
+	return h.Read(ctx, task, o, emit)
+}
