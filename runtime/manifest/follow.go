@@ -26,6 +26,9 @@ type Status struct {
 func (s Status) String() string {
 	switch {
 	case s.Err == nil:
+		if s.Objects == 1 {
+			return s.Dir + ": 1 object applied"
+		}
 		return fmt.Sprintf("%s: %d objects applied", s.Dir, s.Objects)
 	case s.Retry > 0:
 		return fmt.Sprintf("%s: not applied, trying again in %s: %v", s.Dir, s.Retry, s.Err)
@@ -79,7 +82,7 @@ func Follow(ctx context.Context, dir string, apply func(context.Context, []meta.
 	return f.Run(ctx)
 }
 
-// Run follows until ctx ends; it returns an error only when the system cannot watch anything at all.
+// Run follows until ctx ends, and returns its error.
 func (f *Follower) Run(ctx context.Context) error {
 	w, err := newWatch(f.Dir)
 	if err != nil {

@@ -110,14 +110,14 @@ func TestFollow(t *testing.T) {
 	k.expect("2 objects applied", "api=a:1 mine=a:1 web=a:1")
 
 	must(t, os.Remove("m/api.yaml"))
-	k.expect("1 objects applied", "mine=a:1 web=a:1")
+	k.expect("1 object applied", "mine=a:1 web=a:1")
 }
 
 // Nothing that goes wrong with the directory removes anything.
 func TestFollowNeverDeletesForLackOfData(t *testing.T) {
 	tree(t, map[string]string{"m/web.yaml": web})
 	k := follow(t, memstore.New())
-	k.expect("1 objects applied", "web=a:1")
+	k.expect("1 object applied", "web=a:1")
 
 	must(t, os.Rename("m/web.yaml", "kept"))
 	k.expect("nothing is changed: m: holds no objects", "web=a:1")
@@ -140,7 +140,7 @@ func TestFollowNeverDeletesForLackOfData(t *testing.T) {
 
 	must(t, os.Remove("m/dead.yaml"))
 	write(t, "m/new.yaml", api)
-	k.expect("1 objects applied", "api=a:1")
+	k.expect("1 object applied", "api=a:1")
 }
 
 // A directory that appears only later, below others that do not exist either.
@@ -152,7 +152,23 @@ func TestFollowWaitsForTheDirectory(t *testing.T) {
 	must(t, os.MkdirAll("a/b", 0o755))
 	must(t, os.Mkdir("a/b/c", 0o755))
 	write(t, "a/b/c/web.yaml", web)
-	k.expect("1 objects applied", "web=a:1")
+	k.expect("1 object applied", "web=a:1")
+}
+
+// Where the system has no watch to give, the directory is applied all the same.
+func TestFollowWithoutWatch(t *testing.T) {
+	tree(t, map[string]string{"m/web.yaml": web})
+	w := &watch{dir: "m", blind: true}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if w.wait(ctx, 0) || w.wait(t.Context(), time.Millisecond) {
+		t.Error("something happened, says one that cannot know")
+	}
+	w.see("m")
+	if w.unsee("m"); !w.blind {
+		t.Error("it sees without a watch")
+	}
+	w.close()
 }
 
 // The way of Kubernetes' ConfigMaps: files are links into a directory behind a link that is replaced.
@@ -167,7 +183,7 @@ func TestFollowLinks(t *testing.T) {
 	link("../r1", "m/..data")
 	link("..data/web.yaml", "m/web.yaml")
 	k := follow(t, memstore.New())
-	k.expect("1 objects applied", "web=a:1")
+	k.expect("1 object applied", "web=a:1")
 	link("../r2", "m/..data")
 	k.await("web=a:2")
 	write(t, "r2/web.yaml", strings.Replace(web, "a:1", "a:9", 1)) // through the links
@@ -245,5 +261,5 @@ func TestFollowTriesAgain(t *testing.T) {
 	k := follow(t, &failing{memstore.New(), 3})
 	k.expect("trying again in 10ms: apply: store is unavailable", "")
 	k.expect("trying again in 40ms: apply: store is unavailable", "")
-	k.expect("1 objects applied", "web=a:1")
+	k.expect("1 object applied", "web=a:1")
 }

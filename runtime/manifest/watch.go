@@ -2,41 +2,50 @@ package manifest
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
 
 // watch tells that a directory may have changed: what is in it, what it is, where links on the way to it or to its files
-// lead. It knows too much rather than too little.
+// lead. It knows too much rather than too little. Where the system has no watch left to give (each user may have so many),
+// it tells so once a minute instead.
 type watch struct {
 	dir    string
-	events *fsnotify.Watcher
-	places map[string]bool // directories that are watched, all links resolved; true: for everything in them
-	names  map[string]bool // what is of interest in the others
+	events *fsnotify.Watcher // nil without one
+	blind  bool              // changes may be missed
+	places map[string]bool   // directories that are watched, all links resolved; true: for everything in them
+	names  map[string]bool   // what is of interest in the others
 }
+
+// blindFor is how long changes may be missed.
+const blindFor = time.Minute
 
 func newWatch(dir string) (*watch, error) {
-	events, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
 	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	return &watch{dir: abs, events: events, places: map[string]bool{}}, nil
+	return &watch{dir: abs}, err
 }
 
-func (w *watch) close() { _ = w.events.Close() }
+func (w *watch) close() {
+	if w.events != nil {
+		_ = w.events.Close()
+	}
+}
 
 // renew watches what matters now: links may lead elsewhere than before, and directories may be others of the same name.
 func (w *watch) renew() {
+	w.blind = false
+	if w.events == nil {
+		w.events, _ = fsnotify.NewWatcher() // nil again: blind
+	}
 	for p := range w.places {
-		_ = w.events.Remove(p)
+		w.unsee(p)
 	}
 	w.places, w.names = map[string]bool{}, map[string]bool{}
 	real := w.trail(w.dir)
@@ -46,7 +55,24 @@ func (w *watch) renew() {
 		w.trail(f)
 	}
 	for p := range w.places {
-		_ = w.events.Add(p) // a missing one will appear in the one above it, which is watched too
+		w.see(p)
+	}
+}
+
+// see adds one directory. A missing one will appear in the one above it, which is watched too.
+func (w *watch) see(place string) {
+	if w.events == nil {
+		w.blind = true
+		return
+	}
+	if err := w.events.Add(place); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		w.blind = true
+	}
+}
+
+func (w *watch) unsee(place string) {
+	if w.events != nil {
+		_ = w.events.Remove(place) // it may be gone with its directory
 	}
 }
 
@@ -79,22 +105,31 @@ func steps(path string) []string {
 
 // wait returns true when something happened, false after the time (0: none) or at the end of ctx.
 func (w *watch) wait(ctx context.Context, most time.Duration) bool {
+	late := false // what the end of the time means
+	if w.blind && (most == 0 || most > blindFor) {
+		most, late = blindFor, true
+	}
 	var timeout <-chan time.Time
 	if most > 0 {
 		t := time.NewTimer(most)
 		defer t.Stop()
 		timeout = t.C
 	}
+	var events chan fsnotify.Event
+	var lost chan error
+	if w.events != nil {
+		events, lost = w.events.Events, w.events.Errors
+	}
 	for {
 		select {
-		case e, ok := <-w.events.Events:
+		case e, ok := <-events:
 			if !ok || w.matters(e) {
 				return true
 			}
-		case <-w.events.Errors: // events were lost
+		case <-lost:
 			return true
 		case <-timeout:
-			return false
+			return late
 		case <-ctx.Done():
 			return false
 		}
