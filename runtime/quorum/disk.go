@@ -124,8 +124,8 @@ func diskError(err error) error {
 	return err
 }
 
-// free tells how many bytes and inodes the file system of the data directory has left. A file system that does not
-// count inodes has enough.
+// free tells how many bytes and inodes the file system of the data directory has left, or unix.EROFS where the kernel has
+// made it read-only, as it does with a failing card. A file system that does not count inodes has enough.
 func (q *Quorum) free() (bytes, inodes int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(q.config.DataDir, &s); err != nil {
@@ -134,6 +134,9 @@ func (q *Quorum) free() (bytes, inodes int64, err error) {
 	inodes = int64(s.Ffree)
 	if s.Files == 0 {
 		inodes = minInodes
+	}
+	if s.Flags&unix.ST_RDONLY != 0 {
+		return 0, inodes, unix.EROFS
 	}
 	return int64(s.Bavail) * s.Bsize, inodes, nil
 }

@@ -34,7 +34,7 @@ func written(t *testing.T) int64 {
 	return 0
 }
 
-// An idle leader with a large past and a watcher writes nothing to disk for two minutes.
+// An idle leader with a large past and a watcher writes nothing to disk. WARREN_IDLE says for how long; default 1m.
 func TestIdleWritesNothing(t *testing.T) {
 	q := start(t, Config{DataDir: t.TempDir()})
 	terms, _, _ := reigns(t, q)
@@ -59,7 +59,10 @@ func TestIdleWritesNothing(t *testing.T) {
 		}
 	}
 	index, begin, cpu := q.server.AppliedIndex(), written(t), processorTime(t)
-	const length = 2 * time.Minute
+	length := time.Minute
+	if v, err := time.ParseDuration(os.Getenv("WARREN_IDLE")); err == nil {
+		length = v
+	}
 	timer := time.After(length)
 	select {
 	case b := <-w:

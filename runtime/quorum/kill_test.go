@@ -108,7 +108,6 @@ func killDuring(t *testing.T, dir string, early bool, after time.Duration, acked
 		t.Fatal(err)
 	}
 	kill := sync.OnceFunc(func() { child.Process.Kill() })
-	defer child.Wait()
 	defer kill()
 	if early {
 		time.AfterFunc(after, kill)
@@ -124,6 +123,8 @@ func killDuring(t *testing.T, dir string, early bool, after time.Duration, acked
 		}
 		acked[name] = n
 	}
+	kill()
+	child.Wait() // its error is the kill
 	if complaint.Len() > 0 {
 		t.Fatalf("the member complained: %s", complaint.String())
 	}

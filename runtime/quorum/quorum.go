@@ -91,6 +91,7 @@ func Start(ctx context.Context, config Config) (*Quorum, error) {
 	if err := q.prepare(); err != nil {
 		return nil, fmt.Errorf("start quorum in %s: %w", config.DataDir, err)
 	}
+	q.shrink()
 	err := q.boot()
 	if err == nil {
 		err = q.ready(ctx)
