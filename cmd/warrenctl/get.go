@@ -8,6 +8,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/manifest"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -181,7 +182,7 @@ func (p *program) objects(q *query, objects []meta.Object) error {
 		p.printf("%s", text)
 		return err
 	case "yaml":
-		text, err := toYAML(ordered)
+		text, err := manifest.YAML(ordered...)
 		p.printf("%s", text)
 		return err
 	case "name":

@@ -42,7 +42,23 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return p.main(ctx, args)
 }
 
+// whole is an output that remembers whether all of it was written: half a list is not done.
+type whole struct {
+	io.Writer
+	err error
+}
+
+func (w *whole) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
 func (p *program) main(ctx context.Context, args []string) int {
+	out := &whole{Writer: p.out}
+	p.out = out
 	app := p.app()
 	line, err := arrange(app, args)
 	switch {
@@ -54,6 +70,9 @@ func (p *program) main(ctx context.Context, args []string) int {
 	}
 	if p.conn != nil {
 		_ = p.conn.Close()
+	}
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("print: %w", out.err)
 	}
 	if ctx.Err() != nil && !isQuiet(err) {
 		return codeInterrupted

@@ -3,14 +3,11 @@ package warrenctl
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"go.yaml.in/yaml/v3"
 
 	"warren.io/warren/apis/meta"
 )
@@ -122,45 +119,4 @@ func toJSON(objects []meta.Object, single bool) ([]byte, error) {
 	enc.SetIndent("", "  ")
 	err := enc.Encode(v)
 	return b.Bytes(), err
-}
-
-// toYAML writes objects as documents, fields in the order of the API, in the form that apply reads.
-func toYAML(objects []meta.Object) ([]byte, error) {
-	var b bytes.Buffer
-	for i, o := range objects {
-		if i > 0 {
-			b.WriteString("---\n")
-		}
-		text, err := yamlOf(o)
-		if err != nil {
-			return nil, fmt.Errorf("print %s: %w", o.Key(), err)
-		}
-		b.Write(text)
-	}
-	return b.Bytes(), nil
-}
-
-// yamlOf goes through JSON, which knows the names and forms of all fields, and changes only the style.
-func yamlOf(v any) ([]byte, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var n yaml.Node
-	if err := yaml.Unmarshal(data, &n); err != nil {
-		return nil, err
-	}
-	plain(&n)
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	err = enc.Encode(&n)
-	return b.Bytes(), err
-}
-
-func plain(n *yaml.Node) {
-	n.Style = 0
-	for _, c := range n.Content {
-		plain(c)
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/manifest"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
@@ -179,7 +180,7 @@ func (p *program) change(q *query, c store.Change, widths map[string][]int) erro
 	case q.output == "json":
 		text, err = toJSON([]meta.Object{c.Object}, true)
 	case q.output == "yaml":
-		text, err = toYAML([]meta.Object{c.Object})
+		text, err = manifest.YAML(c.Object)
 		text = append([]byte("---\n"), text...)
 	case c.Object == nil:
 		table{{q.prefix(k) + c.Key.Name, "Deleted"}}.printAligned(p.out, widths[k.Name])

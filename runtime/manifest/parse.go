@@ -101,8 +101,10 @@ func hasContent(text []byte) bool {
 }
 
 func (r *reader) part(file string, p part) {
-	var n yaml.Node
-	if err := yaml.Unmarshal(p.text, &n); err != nil {
+	n := &yaml.Node{}
+	if json.Valid(p.text) {
+		n.Content = []*yaml.Node{fromJSON(p.text)}
+	} else if err := yaml.Unmarshal(p.text, n); err != nil {
 		r.syntax(file, p, err)
 		return
 	}
@@ -138,11 +140,6 @@ func child(n *yaml.Node, name string) *yaml.Node {
 
 // syntax reports what is no YAML at all, in the words of the parser unless the cause is the usual one.
 func (r *reader) syntax(file string, p part, err error) {
-	if json.Valid(p.text) { // JSON may hold what YAML cannot, like halves of a character in \u escapes
-		o, problems := kinds.DecodeStrict(p.text)
-		r.take(file, p.before+1, o, problems, func(string) int { return p.before + 1 })
-		return
-	}
 	line, reason := explain(p.text, err)
 	lines := bytes.Count(bytes.TrimRight(p.text, "\n"), []byte("\n")) + 1
 	r.fail(file, p.before+min(line, lines), "is no YAML: %s", reason)
