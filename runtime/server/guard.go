@@ -25,10 +25,14 @@ func (s *Server) guardCall(ctx context.Context, r any, info *grpc.UnaryServerInf
 func (s *Server) guardStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) (err error) {
 	defer s.contained(info.FullMethod, &err)
 	err = do(srv, stream)
-	if errors.Is(err, errSlow) {
-		s.config.Log.Info("cut off a watcher that did not keep up", "method", info.FullMethod)
-	}
+	s.tellSlow(err, info.FullMethod)
 	return wire(err)
+}
+
+func (s *Server) tellSlow(err error, request string) {
+	if errors.Is(err, errSlow) {
+		s.config.Log.Info("cut off a watcher that did not keep up", "request", request)
+	}
 }
 
 // wire leaves alone what has a gRPC status already: errors of the connection and of gRPC's own services.

@@ -15,6 +15,9 @@ var errSlow = fmt.Errorf("the reader of this watch did not keep up and was cut o
 // lastWords is how long a stream that ends may take to hear why.
 const lastWords = time.Second
 
+// behindFor is how many times its patience an outbox lets a reader be behind who goes on reading.
+const behindFor = 4
+
 // outbox sends in the background what a handler puts into it, so that a reader that is slow or stuck holds up nobody but
 // itself, and then only for a while and with a bounded number of messages in memory.
 type outbox[T any] struct {
@@ -53,8 +56,8 @@ func (o *outbox[T]) run(ctx context.Context, send func(T, <-chan T) error) {
 	}
 }
 
-// put queues a message. When the queue is full it waits, at most until the last time that it was empty is patience ago.
-// No patience means any: for readers that may well be slow since nothing piles up behind them.
+// put queues a message. When the queue is full it waits for room, but no longer than patience, and no longer
+// than until behindFor times that after the queue was last seen empty. No patience means any: for readers behind whom nothing piles up.
 func (o *outbox[T]) put(ctx context.Context, m T, patience time.Duration) error {
 	if len(o.queue) == 0 {
 		o.caught = time.Now()
@@ -66,7 +69,7 @@ func (o *outbox[T]) put(ctx context.Context, m T, patience time.Duration) error 
 	}
 	var late <-chan time.Time
 	if patience > 0 {
-		t := time.NewTimer(time.Until(o.caught.Add(patience)))
+		t := time.NewTimer(min(patience, time.Until(o.caught.Add(behindFor*patience))))
 		defer t.Stop()
 		late = t.C
 	}

@@ -67,7 +67,7 @@ const (
 // Server serves the API. Make one with New.
 type Server struct {
 	config Config
-	// patience is how long a watcher may take to catch up before it is cut off.
+	// patience is how long a watcher may take nothing while more than its queue holds waits for it.
 	patience time.Duration
 
 	grpc  *grpc.Server

@@ -14,6 +14,7 @@ import (
 // stream is an answer over HTTP that goes on. Nothing is sent before the first line, so that an error before it still gets
 // its status; an error after it becomes the last line.
 type stream struct {
+	server *Server
 	w      http.ResponseWriter
 	kind   string // content type
 	asLine func(error) []byte
@@ -28,6 +29,7 @@ func (t *stream) run(ctx context.Context, produce func(put *outbox[[]byte]) erro
 	out := http.NewResponseController(t.w)
 	box := newOutbox(ctx, t.queue, func(next []byte, more <-chan []byte) error { return t.send(out, next, more) })
 	err := box.finish(ctx, produce(box))
+	t.server.tellSlow(err, "HTTP")
 	cancel()
 	_ = out.SetWriteDeadline(time.Now().Add(lastWords)) // a sender that is stuck is so no longer
 	<-box.ended
@@ -86,7 +88,7 @@ func (s *Server) httpWatch(w http.ResponseWriter, r *http.Request, f filter) err
 	}
 	ctx, done := s.open(r.Context())
 	defer done()
-	t := &stream{w: w, kind: "application/x-ndjson", queue: watchQueue, asLine: func(err error) []byte { return jsonLine(httpBatch{Error: err.Error()}) }}
+	t := &stream{server: s, w: w, kind: "application/x-ndjson", queue: watchQueue, asLine: func(err error) []byte { return jsonLine(httpBatch{Error: err.Error()}) }}
 	return t.run(r.Context(), func(box *outbox[[]byte]) error {
 		if err := box.put(ctx, jsonLine(first), s.patience); err != nil {
 			return err
@@ -125,7 +127,7 @@ func jsonLine(b httpBatch) []byte {
 func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request, o host.LogOptions) error {
 	ctx, done := s.open(r.Context())
 	defer done()
-	t := &stream{w: w, kind: "text/plain; charset=utf-8", queue: logQueue, asLine: func(err error) []byte { return []byte("error: " + err.Error() + "\n") }}
+	t := &stream{server: s, w: w, kind: "text/plain; charset=utf-8", queue: logQueue, asLine: func(err error) []byte { return []byte("error: " + err.Error() + "\n") }}
 	return t.run(r.Context(), func(box *outbox[[]byte]) error {
 		return s.readLogs(ctx, r.PathValue("task"), o, func(l host.LogLine) error {
 			return box.put(ctx, append([]byte(l.Text), '\n'), 0)
