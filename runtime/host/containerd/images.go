@@ -51,10 +51,11 @@ type imageStore struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight // pulls that are going on, by full name
+	arrived chan struct{}      // closed and renewed when images came by another way
 }
 
 func newImageStore(c *client.Client, credentials string) *imageStore {
-	return &imageStore{client: c, credentials: credentials, platform: platforms.Default(), flights: map[string]*flight{}}
+	return &imageStore{client: c, credentials: credentials, platform: platforms.Default(), flights: map[string]*flight{}, arrived: make(chan struct{})}
 }
 
 // find answers from what is here, without the network. host.ErrNotFound: it would have to be pulled.

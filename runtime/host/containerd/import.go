@@ -41,6 +41,7 @@ func (h *Host) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
 		}
 		list = append(list, h.images.describe(ctx, img))
 	}
+	h.images.arrive()
 	return list, nil
 }
 

@@ -21,12 +21,14 @@ type unit struct {
 	interrupt context.CancelFunc // ends the pull or the pause that is going on
 
 	// Only for the unit's own goroutine.
-	rec   *record     // the attempt that is or was there; nil: nothing is
-	half  bool        // the attempt did not get as far as a running process, and nobody was told that it failed
-	stale bool        // a container, task or snapshot of an earlier attempt may have to be removed
-	exit  <-chan exit // answers when the running process ends; nil if none runs
-	pid   int         // of the running process
-	tries int         // failed steps in a row
+	rec   *record // the attempt that is or was there; nil: nothing is
+	half  bool    // the attempt did not get as far as a running process, and nobody was told that it failed
+	stale bool    // a container, task or snapshot of an earlier attempt may have to be removed
+	// unsure: a killed run of ours was making the container, so there may be a shim that containerd does not know.
+	unsure bool
+	exit   <-chan exit // answers when the running process ends; nil if none runs
+	pid    int         // of the running process
+	tries  int         // failed steps in a row
 }
 
 // exit is how a process ended; err if it is not known because its shim is gone.
@@ -120,7 +122,7 @@ func (u *unit) tidy() bool {
 		u.pause()
 		return false
 	}
-	u.stale, u.tries = false, 0
+	u.stale, u.unsure, u.tries = false, false, 0
 	return true
 }
 
@@ -208,10 +210,11 @@ func (u *unit) image(want host.Task) (*image, bool) {
 	}
 	defer u.uninterruptible()
 	for tries := 1; ; tries++ {
+		came := u.h.images.arrival()
 		img, err := u.h.images.find(ctx, want.Template.Image, want.ImageDigest)
 		if errors.Is(err, host.ErrNotFound) {
 			u.pulling("pulling "+want.Template.Image, time.Time{}, "")
-			img, err = u.h.images.pull(ctx, want.Template.Image, want.ImageDigest)
+			img, err = u.h.images.pullUnless(ctx, want.Template, want.ImageDigest, came)
 		}
 		if err == nil {
 			return img, true
@@ -227,6 +230,8 @@ func (u *unit) image(want host.Task) (*image, bool) {
 		select {
 		case <-ctx.Done():
 			return nil, false
+		case <-came:
+			tries = 0
 		case <-time.After(wait):
 		}
 	}
