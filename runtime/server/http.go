@@ -20,23 +20,41 @@ import (
 // routes are the reads over HTTP. Nothing here changes anything.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				fail(w, err)
-			}
-		})
-	}
-	handle("/v1/{kind}", s.httpList)
-	handle("/v1/{kind}/{name}", s.httpGet)
-	handle("/v1/logs/{task}", s.httpLogs)
-	handle("/healthz", alive)
-	handle("/readyz", s.ready)
-	handle("/metrics", s.metrics)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, fmt.Errorf("%s: %w; there are /v1/KIND, /v1/KIND/NAME, /v1/logs/TASK, /healthz, /readyz and /metrics", r.URL.Path, store.ErrNotFound))
-	})
+	route(mux, "/v1/{kind}", s.httpList)
+	route(mux, "/v1/{kind}/{name}", s.httpGet)
+	route(mux, "/v1/logs/{task}", s.httpLogs)
+	s.health(mux)
+	route(mux, "/", elsewhere("/v1/KIND, /v1/KIND/NAME, /v1/logs/TASK, /healthz, /readyz and /metrics"))
 	return readOnly(mux)
+}
+
+// HealthHandler answers /healthz, /readyz and /metrics and nothing else: for a port that anybody may ask.
+func (s *Server) HealthHandler() http.Handler {
+	mux := http.NewServeMux()
+	s.health(mux)
+	route(mux, "/", elsewhere("/healthz, /readyz and /metrics"))
+	return s.contain(readOnly(mux))
+}
+
+func (s *Server) health(mux *http.ServeMux) {
+	route(mux, "/healthz", alive)
+	route(mux, "/readyz", s.ready)
+	route(mux, "/metrics", s.metrics)
+}
+
+// elsewhere answers for all other paths.
+func elsewhere(there string) func(http.ResponseWriter, *http.Request) error {
+	return func(_ http.ResponseWriter, r *http.Request) error {
+		return fmt.Errorf("%s: %w; there are %s", r.URL.Path, store.ErrNotFound, there)
+	}
+}
+
+func route(mux *http.ServeMux, pattern string, h func(http.ResponseWriter, *http.Request) error) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			fail(w, err)
+		}
+	})
 }
 
 func readOnly(h http.Handler) http.Handler {
@@ -237,16 +255,3 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 
 // ignore drops the error of an answer that nobody reads any more.
 func ignore(error) error { return nil }
-
-// HealthHandler answers /healthz, /readyz and /metrics and nothing else: for a port that more people may reach.
-func (s *Server) HealthHandler() http.Handler {
-	all := s.routes()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics":
-			all.ServeHTTP(w, r)
-		default:
-			http.NotFound(w, r)
-		}
-	})
-}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -131,6 +132,17 @@ func TestHTTPReady(t *testing.T) {
 	}
 	if code, _ := f.get(t, "/healthz"); code != 200 {
 		t.Fatalf("a process that is not ready is alive all the same: %d", code)
+	}
+}
+
+func TestHealthHandlerShowsNothingElse(t *testing.T) {
+	f := serve(t, nil)
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 404, "/v1/services": 404, "/v1/logs/x": 404} {
+		w := httptest.NewRecorder()
+		f.HealthHandler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 }
 
