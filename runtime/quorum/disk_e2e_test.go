@@ -32,7 +32,7 @@ func smallDisk(t *testing.T, size int) string {
 	return dir
 }
 
-// fill writes a file until nothing is left but some MiB.
+// fill writes a file until nothing is left but some bytes.
 func fill(t *testing.T, dir string, leave int64) (empty func()) {
 	t.Helper()
 	name := filepath.Join(dir, "filling")
@@ -41,15 +41,15 @@ func fill(t *testing.T, dir string, leave int64) (empty func()) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		t.Fatal(err)
-	}
-	if n := int64(s.Bavail)*s.Bsize - leave; n > 0 {
-		if err := unix.Fallocate(int(f.Fd()), 0, 0, n); err != nil {
+	eventually(t, "a full disk", func() bool { // etcd allocates a log segment meanwhile
+		var s unix.Statfs_t
+		var has unix.Stat_t
+		if err := errors.Join(unix.Statfs(dir, &s), unix.Fstat(int(f.Fd()), &has)); err != nil {
 			t.Fatal(err)
 		}
-	}
+		n := int64(s.Bavail)*s.Bsize - leave
+		return n <= 0 || unix.Fallocate(int(f.Fd()), 0, has.Size, n) == nil
+	})
 	return func() { os.Remove(name) }
 }
 
@@ -136,5 +136,30 @@ func TestDiskFullInsideEtcd(t *testing.T) {
 		if _, err := q.Store().Get(t.Context(), service(fmt.Sprintf("s%d", i)).Key()); err != nil {
 			t.Fatalf("acknowledged and lost: %v", err)
 		}
+	}
+}
+
+// A card that the kernel has made read-only is told as such, and works again once it is writable.
+func TestReadOnlyDisk(t *testing.T) {
+	disk := smallDisk(t, 96)
+	q := start(t, Config{DataDir: filepath.Join(disk, "etcd")})
+	commit(t, q.Store(), store.CreateOp(service("web")))
+	q.Close()
+	remount := func(flags uintptr) {
+		if err := unix.Mount("", disk, "", unix.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(unix.MS_RDONLY)
+	if _, err := open(t, q.config); !errors.Is(err, unix.EROFS) {
+		t.Fatalf("start on a read-only disk: %v", err)
+	}
+	if err := q.gate(); !errors.Is(err, unix.EROFS) || !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("a commit on a read-only disk would be told: %v", err)
+	}
+	remount(0)
+	q = start(t, q.config)
+	if _, err := q.Store().Get(t.Context(), service("web").Key()); err != nil {
+		t.Fatal(err)
 	}
 }

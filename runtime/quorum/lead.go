@@ -36,13 +36,17 @@ func (q *Quorum) Lead(ctx context.Context, fn func(context.Context, store.Store)
 		return errors.New("lead: this member leads already")
 	}
 	defer q.leading.Store(false)
+	told := ""
 	for {
 		if err := q.elected(ctx); err != nil {
 			return fmt.Errorf("lead: %w", err)
 		}
 		rev, err := q.claim(ctx)
 		if err != nil {
-			q.log.Error(err, "Cannot take over as leader")
+			if err.Error() != told { // a full disk stays full for a while
+				q.log.Error(err, "Cannot take over as leader")
+			}
+			told = err.Error()
 			q.pause(ctx, time.Second)
 			continue
 		}
