@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -92,7 +93,11 @@ func fail(w http.ResponseWriter, err error) {
 	answer(w, code, map[string]string{"error": err.Error()})
 }
 
+// answerWithin is how long somebody may take to read an answer that is no stream.
+const answerWithin = time.Minute
+
 func answer(w http.ResponseWriter, code int, v any) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerWithin))
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(v) // fails only when nobody is there to hear

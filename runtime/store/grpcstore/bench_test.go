@@ -1,13 +1,18 @@
 package grpcstore_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/memstore"
@@ -70,4 +75,48 @@ func BenchmarkList10000(b *testing.B) {
 			b.Fatal(len(all), err)
 		}
 	})
+}
+
+// manyLines is a log of a million lines of 100 bytes.
+type manyLines struct{}
+
+func (manyLines) Read(_ context.Context, _ string, _ host.LogOptions, emit func(host.LogLine) error) error {
+	line := host.LogLine{Time: time.Unix(1, 0), Stream: "stdout", Text: strings.Repeat("x", 100)}
+	for range 1_000_000 {
+		if err := emit(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func BenchmarkLogs(b *testing.B) {
+	s := onUnix(b, server.Config{Logs: manyLines{}})
+	for b.Loop() {
+		n := 0
+		err := s.Logs(b.Context(), "x", host.LogOptions{Tail: -1}, func(host.LogLine) error { n++; return nil })
+		if err != nil || n != 1_000_000 {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*1e6/b.Elapsed().Seconds(), "lines/s")
+}
+
+// sink takes archives and forgets them.
+type sink struct{ host.Images }
+
+func (sink) Import(_ context.Context, r io.Reader) ([]host.Image, error) {
+	_, err := io.Copy(io.Discard, r)
+	return nil, err
+}
+
+func BenchmarkImportImage(b *testing.B) {
+	s := onUnix(b, server.Config{Images: sink{}})
+	archive := make([]byte, 64<<20)
+	b.SetBytes(int64(len(archive)))
+	for b.Loop() {
+		if _, err := s.ImportImage(b.Context(), bytes.NewReader(archive)); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
