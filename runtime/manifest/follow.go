@@ -64,8 +64,9 @@ const maxRetry = time.Minute
 // Follower keeps a store at what a directory says.
 type Follower struct {
 	Dir string
-	// Apply is called with all objects of the directory at the start and when they changed. It is never called for a
-	// directory that is missing, unreadable, empty or has any mistake: then what was applied last stays.
+	// Apply is called with all objects of the directory at the start and when something in it was written, also if that was
+	// the same as before: who saves a file wants what it says. It is never called for a directory that
+	// is missing, unreadable, empty or has any mistake: then what was applied last stays.
 	Apply func(context.Context, []meta.Object) error
 	// Report is called when the status is another than before.
 	Report func(Status)
@@ -114,15 +115,13 @@ func (f *Follower) look(ctx context.Context, w *watch, pace Pace, retried time.D
 		return 0
 	}
 	now := texts(docs)
-	if !f.applied || !same(f.good, now) {
-		if err := f.Apply(ctx, Objects(docs)); err != nil {
-			if ctx.Err() != nil {
-				return 0
-			}
-			again := min(max(pace.Retry, 2*retried), maxRetry)
-			f.report(Status{Dir: f.Dir, Objects: len(f.good), Err: err, Retry: again})
-			return again
+	if err := f.Apply(ctx, Objects(docs)); err != nil {
+		if ctx.Err() != nil {
+			return 0
 		}
+		again := min(max(pace.Retry, 2*retried), maxRetry)
+		f.report(Status{Dir: f.Dir, Objects: len(f.good), Err: err, Retry: again})
+		return again
 	}
 	f.good, f.applied = now, true
 	f.report(Status{Dir: f.Dir, Objects: len(now)})

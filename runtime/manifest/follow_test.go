@@ -111,6 +111,13 @@ func TestFollow(t *testing.T) {
 
 	must(t, os.Remove("m/api.yaml"))
 	k.expect("1 object applied", "mine=a:1 web=a:1")
+
+	// Somebody changes what is the directory's; saving the file brings back what it says.
+	if _, err := k.st.Commit(t.Context(), store.Op{Verb: store.Delete, Key: meta.Key{Kind: "Service", Name: "web"}, Guard: store.Any}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "m/web.yaml", web)
+	k.await("mine=a:1 web=a:1")
 }
 
 // Nothing that goes wrong with the directory removes anything.
