@@ -50,6 +50,7 @@ func (h *Host) firstLook() {
 func (h *Host) adopt() error {
 	ctx, cancel := h.finishing()
 	defer cancel()
+	h.endStrays()
 	if err := h.dropLeases(ctx); err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (u *unit) takeOver(p *tasktypes.Process) {
 	case u.rec.result != "":
 		u.state = u.rec.state(u.name, u.rec.result)
 	case p == nil && marker == nil, p != nil && p.Status == tasktypes.Status_CREATED:
-		u.half = true
+		u.half, u.unsure = true, true
 		u.state = u.rec.state(u.name, host.Creating)
 	case p == nil:
 		u.rec.result, u.rec.reason, u.rec.message = host.Exited, host.ReasonLost, "it was not there any more"

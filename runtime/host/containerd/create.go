@@ -213,13 +213,12 @@ func (u *unit) start(ctx context.Context, mounts []mount.Mount) error {
 	for _, m := range mounts {
 		rootfs = append(rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
 	}
-	service := u.h.client.TaskService()
-	_, err := service.Create(ctx, &tasks.CreateTaskRequest{ContainerID: u.name, Rootfs: rootfs, Stdout: out, Stderr: out})
-	if err != nil {
+	request := &tasks.CreateTaskRequest{ContainerID: u.name, Rootfs: rootfs, Stdout: out, Stderr: out}
+	if err := u.createTask(ctx, request); err != nil {
 		return startError(err)
 	}
 	u.watch()
-	r, err := service.Start(ctx, &tasks.StartRequest{ContainerID: u.name})
+	r, err := u.h.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: u.name})
 	if err != nil {
 		u.exit = nil
 		return startError(err)
@@ -227,6 +226,22 @@ func (u *unit) start(ctx context.Context, mounts []mount.Mount) error {
 	u.pid = int(r.Pid)
 	u.rec.started = time.Now()
 	return nil
+}
+
+// createTask waits where containerd is still busy with removing an earlier task of that name, after its shim was killed.
+func (u *unit) createTask(ctx context.Context, r *tasks.CreateTaskRequest) error {
+	for tries := 1; ; tries++ {
+		_, err := u.h.client.TaskService().Create(ctx, r)
+		busy := errdefs.IsAlreadyExists(errgrpc.ToNative(err))
+		if !busy || tries > 10 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(backoff(tries, 20*time.Millisecond, 2*time.Second)):
+		}
+	}
 }
 
 // startError tells a task that can never run from a start that failed.

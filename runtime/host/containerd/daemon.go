@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
@@ -194,8 +195,7 @@ func (h *logHook) Fire(e *logrus.Entry) error {
 		}
 		values = append(values, k, fmt.Sprint(v))
 	}
-	usual := cause != nil && (errdefs.IsNotFound(errgrpc.ToNative(cause)) || errors.Is(cause, os.ErrClosed))
-	if e.Level <= logrus.ErrorLevel && !usual {
+	if e.Level <= logrus.ErrorLevel && !usual(e.Message, cause) {
 		h.log.Error(cause, "containerd reports an error", values...)
 		return nil
 	}
@@ -204,4 +204,17 @@ func (h *logHook) Fire(e *logrus.Entry) error {
 	}
 	h.log.V(1).Info("containerd warns", values...)
 	return nil
+}
+
+// usual tells errors that follow from a killed process, ours or a shim. What they are about is found and repaired by us.
+func usual(text string, cause error) bool {
+	for _, begin := range []string{
+		"failed to load shim ", "failed to delete dead shim", "ttrpc: received message on inactive stream",
+		"failed sending message on channel", "copy shim log",
+	} {
+		if strings.HasPrefix(text, begin) {
+			return true
+		}
+	}
+	return cause != nil && (errdefs.IsNotFound(errgrpc.ToNative(cause)) || errors.Is(cause, os.ErrClosed))
 }

@@ -205,13 +205,16 @@ func (u *unit) kill(sig syscall.Signal) error {
 func (u *unit) clear() error {
 	ctx, cancel := u.h.finishing()
 	defer cancel()
-	if err := u.h.deleteTask(ctx, u.name); err != nil {
+	err := u.h.deleteTask(ctx, u.name)
+	if err != nil {
 		u.h.log.Info("a task could not be deleted in good order", "task", u.name, "cause", err.Error())
+	}
+	if err != nil || u.unsure {
 		if err := u.h.force(u.name); err != nil {
 			return err
 		}
 	}
-	err := u.h.client.SnapshotService(snapshotter).Remove(ctx, u.snapshotKey())
+	err = u.h.client.SnapshotService(snapshotter).Remove(ctx, u.snapshotKey())
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove root file system: %w", err)
 	}
@@ -252,7 +255,7 @@ func (u *unit) remove() {
 		u.pause()
 		return
 	}
-	u.rec, u.half, u.stale, u.tries = nil, false, false, 0
+	u.rec, u.half, u.stale, u.unsure, u.tries = nil, false, false, false, 0
 }
 
 func (u *unit) removeAll() error {

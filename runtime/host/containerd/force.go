@@ -3,13 +3,16 @@ package containerd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 )
 
 // force removes a task when containerd cannot: it ends the shim and every process of the task, and removes what both left.
@@ -26,8 +29,29 @@ func (h *Host) force(name string) error {
 	return h.removeBundle(name)
 }
 
-// shims are the shim processes of this host.
+// shims are the shim processes of this host, without those that run for a moment to start or clean up one.
 func (h *Host) shims() []process {
+	return slices.DeleteFunc(h.shimProcesses(), process.isBrief)
+}
+
+// endStrays ends the brief ones that a killed process of ours left: they would start a shim that nobody knows.
+func (h *Host) endStrays() {
+	if h.daemon == nil {
+		return // they are children of that containerd
+	}
+	for _, p := range h.shimProcesses() {
+		if p.isBrief() && p.parent() != os.Getpid() {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func (p process) isBrief() bool {
+	action := p.args[len(p.args)-1]
+	return action == "start" || action == "delete"
+}
+
+func (h *Host) shimProcesses() []process {
 	var mine []process
 	for _, p := range processes() {
 		if p.argument("-namespace") == h.namespace && p.argument("-address") == h.socket() && p.argument("-id") != "" {
@@ -44,20 +68,27 @@ func (h *Host) socket() string {
 	return h.paths.socket
 }
 
-// awaitForgotten gives containerd, which also sees a shim end and cleans up after it, time to be done with that.
+// awaitForgotten waits until containerd, which also sees a shim end, has cleaned up after it. It must not still be at that
+// when the next attempt is made under the same name. As long as it is, a call to the shim fails otherwise than with "not found".
 func (h *Host) awaitForgotten(name string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), 10*time.Second)
 	defer cancel()
-	for wait := 10 * time.Millisecond; ctx.Err() == nil; wait *= 2 {
-		if _, err := h.process(name); errdefs.IsNotFound(err) {
+	service := h.client.TaskService()
+	var err error
+	for wait := 5 * time.Millisecond; ctx.Err() == nil; wait *= 2 {
+		_, err = service.Kill(ctx, &tasks.KillRequest{ContainerID: name, Signal: 0})
+		if errdefs.IsNotFound(errgrpc.ToNative(err)) {
 			return
 		}
-		_, _ = h.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
 	}
+	h.log.Info("containerd did not clean up after a shim in time", "task", name, "answer", fmt.Sprint(err))
+	ctx, cancel = h.finishing()
+	defer cancel()
+	_, _ = service.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
 }
 
 // removeBundle removes containerd's and runc's files of a task that does not run.

@@ -48,15 +48,28 @@ func (p process) argument(flag string) string {
 	return ""
 }
 
-// startedAt is when pid was started, from the kernel's own record, so that it need not be stored.
-func startedAt(pid int) (time.Time, bool) {
+// parent returns the process that p belongs to, 0 if p is gone.
+func (p process) parent() int {
+	fields := statFields(p.pid)
+	if len(fields) < 2 {
+		return 0
+	}
+	ppid, _ := strconv.Atoi(fields[1])
+	return ppid
+}
+
+// statFields are the fields of /proc/PID/stat from the third on: the second is the name and may contain anything.
+func statFields(pid int) []string {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return time.Time{}, false
+		return nil
 	}
-	// The second field is the name in parentheses and may contain anything; fields are counted from behind it.
-	i := bytes.LastIndexByte(stat, ')')
-	fields := strings.Fields(string(stat[i+1:]))
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+}
+
+// startedAt is when pid was started, from the kernel's own record, so that it need not be stored.
+func startedAt(pid int) (time.Time, bool) {
+	fields := statFields(pid)
 	if len(fields) < 20 {
 		return time.Time{}, false
 	}

@@ -39,6 +39,9 @@ func (h *Host) Set(_ context.Context, want []host.Task) error {
 	h.known = true
 	h.apply(byName)
 	if first {
+		for _, u := range h.units { // one that was adopted and is not wanted has had no change of its wish
+			u.poke()
+		}
 		h.running.Go(h.sweep)
 	}
 	return nil

@@ -1,10 +1,12 @@
 package containerd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -64,17 +66,24 @@ type orphanKind struct {
 
 func itself(name string) string { return name }
 
+// nobody owns what the list has left over after a look at what is used.
+func nobody(string) string { return "" }
+
+// bundleOwner: containerd puts a dot before the name of a bundle while it removes it.
+func bundleOwner(name string) string { return strings.TrimPrefix(name, ".") }
+
 // orphanKinds are in the order of removal: processes first.
 func (h *Host) orphanKinds() []orphanKind {
 	return []orphanKind{
 		{"shim", h.listShims, itself, func(_ context.Context, n string) error { return h.force(n) }},
 		{"cgroup", h.listCgroups, itself, func(_ context.Context, n string) error { return h.removeCgroupOf(n) }},
-		{"bundle", h.listBundles, itself, func(_ context.Context, n string) error { return h.removeBundle(n) }},
-		{"root file system", h.listSnapshots, h.snapshotOwner, h.removeSnapshot},
+		{"bundle", h.listBundles, bundleOwner, func(_ context.Context, n string) error { return h.removeBundle(n) }},
+		{"socket", h.listSockets, nobody, removeIn(h.paths.shimSockets)},
+		{"root file system", h.listSnapshots, nobody, h.removeSnapshot},
 		{"network", h.cfg.Network.List, itself, h.cfg.Network.Detach},
 		{"files", listDir(h.paths.tasks), itself, removeIn(h.paths.tasks)},
 		{"log", listDir(h.paths.logs), itself, removeIn(h.paths.logs)},
-		{"programs", h.oldPrograms, func(string) string { return "" }, removeIn(h.paths.bin)},
+		{"programs", h.oldPrograms, nobody, removeIn(h.paths.bin)},
 	}
 }
 
@@ -107,6 +116,21 @@ func (h *Host) listBundles(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// listSockets finds sockets of shims that no bundle names: a shim that is killed cannot remove its own.
+func (h *Host) listSockets(ctx context.Context) ([]string, error) {
+	names, err := listDir(h.paths.shimSockets)(ctx)
+	if err != nil || h.daemon == nil {
+		return nil, err
+	}
+	var used []byte
+	bundles, _ := filepath.Glob(filepath.Join(h.paths.bundles("*", "*")[0], "bootstrap.json"))
+	for _, b := range bundles {
+		data, _ := os.ReadFile(b)
+		used = append(used, data...)
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return bytes.Contains(used, []byte(n)) }), nil
+}
+
 // listSnapshots finds root file systems that no container refers to.
 func (h *Host) listSnapshots(ctx context.Context) ([]string, error) {
 	used := map[string]bool{}
@@ -129,9 +153,6 @@ func (h *Host) listSnapshots(ctx context.Context) ([]string, error) {
 	}
 	return names, err
 }
-
-// snapshotOwner: one that no container refers to has no owner, whatever its name.
-func (h *Host) snapshotOwner(string) string { return "" }
 
 func (h *Host) removeSnapshot(ctx context.Context, name string) error {
 	err := h.client.SnapshotService(snapshotter).Remove(ctx, name)
