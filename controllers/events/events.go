@@ -43,8 +43,13 @@ func (Controller) Contract() control.Contract {
 
 // Reconcile implements control.Controller.
 func (Controller) Reconcile(_ context.Context, tx *control.Tx, _ string) (control.Result, error) {
-	for _, e := range surplus(control.List[v1.Event](tx)) {
+	all := control.List[v1.Event](tx)
+	drop := surplus(all, tx.Room())
+	for _, e := range drop {
 		tx.Delete(e)
+	}
+	if len(all)-len(drop) > v1.MaxEvents {
+		return control.Result{After: 1}, nil // the rest with the next commit
 	}
 	return control.Result{}, nil
 }
@@ -52,11 +57,11 @@ func (Controller) Reconcile(_ context.Context, tx *control.Tx, _ string) (contro
 // batch is how many go at once, so that a full table is not trimmed by one commit for each new event.
 const batch = 50
 
-// surplus returns the events to drop: none up to the bound, then the oldest.
-func surplus(all []*v1.Event) []*v1.Event {
+// surplus returns the events to drop: none up to the bound, then the oldest, at most so many.
+func surplus(all []*v1.Event, most int) []*v1.Event {
 	if len(all) <= v1.MaxEvents {
 		return nil
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Status.Last.Before(all[j].Status.Last) })
-	return all[:min(len(all)-v1.MaxEvents+batch, 100)]
+	return all[:min(len(all)-v1.MaxEvents+batch, most)]
 }

@@ -33,11 +33,11 @@ func (b *Beats) Beat(node string, now time.Time) {
 }
 
 // Heard implements Liveness.
-func (b *Beats) Heard(node string) time.Time {
+func (b *Beats) Heard(node string) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t, ok := b.heard[node]; ok && t.After(b.since) {
-		return t
+	if t, ok := b.heard[node]; ok {
+		return t, true
 	}
-	return b.since
+	return b.since, false
 }

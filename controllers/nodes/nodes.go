@@ -21,8 +21,8 @@ const (
 
 // Liveness knows when a node was last heard. It lives in memory: silence and its end cost no write, only transitions do.
 type Liveness interface {
-	// Heard returns the last sign of life, or the time since which this table listens if there was none.
-	Heard(node string) time.Time
+	// Heard returns the last sign of life; if there was none, the time since which this table listens, and false.
+	Heard(node string) (time.Time, bool)
 }
 
 // Controller works on one Node at a time.
@@ -46,8 +46,14 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 	if !ok {
 		return control.Result{}, nil
 	}
-	silent := tx.Now().Sub(c.Liveness.Heard(name))
-	state, next := judge(silent)
+	last, heard := c.Liveness.Heard(name)
+	if made := n.Metadata.Created; !heard && made.After(last) {
+		last = made // it made itself known: a sign of life
+	}
+	state, next := judge(tx.Now().Sub(last))
+	if !heard && worse(n.Status.State, state) {
+		state = n.Status.State // a new leader's silence is no sign of life: it believes the one before until it hears the node
+	}
 	subnet := n.Status.Subnet
 	if subnet == "" {
 		var err error
@@ -77,6 +83,11 @@ func judge(silent time.Duration) (v1.NodeState, time.Duration) {
 		return v1.NodeSuspect, DownAfter - silent
 	}
 	return v1.NodeDown, 0
+}
+
+// worse tells whether a is further from Ready than b. A node that nobody judged yet is no worse than any.
+func worse(a, b v1.NodeState) bool {
+	return a == v1.NodeDown && b != v1.NodeDown || a == v1.NodeSuspect && b == v1.NodeReady
 }
 
 func condition(s v1.NodeState) meta.Condition {

@@ -190,8 +190,11 @@ func (d *decision) update(wanted []slot) {
 	}
 }
 
-// unreachable tasks of global services on silent nodes do not hold up an update of the others.
-func (d *decision) unreachable(t *v1.Task) bool { return d.lost(t) && t.Spec.OnlyNode != "" }
+// unreachable tasks of global services on silent nodes do not hold up an update of the others. Such a task may not even be
+// bound yet: no node that is down gets one.
+func (d *decision) unreachable(t *v1.Task) bool {
+	return t.Spec.OnlyNode != "" && d.state[t.Spec.OnlyNode] == v1.NodeDown
+}
 
 func (d *decision) outdated(t *v1.Task) bool { return t.Spec.TemplateHash != d.hash }
 

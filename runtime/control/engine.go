@@ -75,6 +75,7 @@ func (e *Engine) Load(objects []meta.Object, rev store.Revision) {
 	before := e.snap
 	e.snap = NewSnapshot(e.Kinds, objects, rev)
 	for i := range e.parts {
+		e.parts[i].own = 0 // a list is new enough, and a restored store may never again come to where it was
 		e.enqueueAll(i, before)
 		e.enqueueAll(i, e.snap)
 	}
@@ -143,7 +144,7 @@ func (e *Engine) release() {
 	}
 }
 
-// Snapshot is what the engine knows now; nil before Load.
+// Snapshot is what the engine knows now; nil before Load. For those who drive the engine by hand: while Run runs it is Run's.
 func (e *Engine) Snapshot() *Snapshot { return e.snap }
 
 // Next is when the engine has something to do, if nothing else happens.
@@ -187,10 +188,11 @@ func (e *Engine) reconcile(ctx context.Context, p *part, it item) (int, Result, 
 		return 0, res, nil
 	}
 	rev, err := e.Store.Commit(ctx, ops...)
-	if err == nil {
-		p.own = rev
+	if err != nil {
+		return 0, res, err
 	}
-	return len(ops), res, err
+	p.own = rev
+	return len(ops), res, nil
 }
 
 // guarded turns a panic into an error: one broken controller must not take the node's other controllers with it.

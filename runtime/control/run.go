@@ -11,9 +11,12 @@ import (
 )
 
 // Run drives the engine until ctx ends or leadership is lost (ErrFenced). A broken watch is taken up again by listing anew;
-// while the store cannot be reached nothing runs on an empty view.
+// while the store cannot be reached nothing runs on an empty view. Controllers whose contracts do not fit together are not run.
 func (e *Engine) Run(ctx context.Context) error {
 	e.init()
+	if err := e.checkContracts(); err != nil {
+		return fmt.Errorf("engine %s: %w", e.Name, err)
+	}
 	for failed := 0; ctx.Err() == nil; failed++ {
 		objects, rev, err := e.Store.List(ctx)
 		if err == nil {
@@ -31,6 +34,14 @@ func (e *Engine) Run(ctx context.Context) error {
 		pause(ctx, backoff(item{name: e.Name}, min(failed+4, 11)))
 	}
 	return ctx.Err()
+}
+
+func (e *Engine) checkContracts() error {
+	var all []Contract
+	for _, p := range e.parts {
+		all = append(all, p.contract)
+	}
+	return CheckContracts(e.Kinds, all)
 }
 
 // follow works until the watch ends.

@@ -32,6 +32,9 @@ type actor struct {
 	lost    func()        // what to do when fenced
 	hot     bool          // in the world's list of those to look at
 	gone    bool          // removed from the world
+	boots   int
+	wrote   []meta.Key // by the commit of the reconcile that just ended
+	told    bool       // that it is fenced
 }
 
 // touch has the world look at this actor before time goes on.
@@ -50,12 +53,24 @@ func (a *actor) boot() {
 		Done: a.done,
 	}
 	a.loaded, a.inbox, a.due = false, nil, nil
+	a.boots++
 	a.touch()
 }
 
+// done hears of every reconcile. A controller that conflicts with what it wrote itself, and was told so, has run on a snapshot
+// older than its own commit.
 func (a *actor) done(o control.Outcome) {
 	if errors.Is(o.Err, control.ErrContract) {
 		a.w.fail("%s: %v", a.name, o.Err)
+	}
+	me := fmt.Sprintf("%p/%d/%s", a, a.boots, o.Controller)
+	for _, k := range a.wrote {
+		a.w.check.authors[k] = me
+	}
+	a.wrote = nil
+	var conflict *store.ConflictError
+	if errors.As(o.Err, &conflict) && a.w.check.authors[conflict.Key] == me {
+		a.w.fail("%s: %s conflicts with its own write: %v", a.name, o.Controller, o.Err)
 	}
 }
 
@@ -201,14 +216,36 @@ func (a *actor) Commit(ctx context.Context, ops ...store.Op) (store.Revision, er
 	case a.cut:
 		return 0, fmt.Errorf("commit: %w", store.ErrUnavailable)
 	case a.fenced:
+		if a.told {
+			a.w.fail("%s: goes on after it was told that it is deposed", a.name)
+		}
+		a.told = true
 		return 0, store.ErrFenced
 	}
 	a.w.check.writer = a
 	rev, err := a.w.store.Commit(ctx, ops...)
-	if err == nil && a.w.chance(a.w.LostAnswers) {
+	if err != nil {
+		return rev, err
+	}
+	a.sign(ops)
+	if a.w.chance(a.w.LostAnswers) {
+		a.wrote = nil
 		return 0, store.ErrUnknown
 	}
-	return rev, err
+	return rev, nil
+}
+
+// sign notes what a commit wrote. Events are nobody's.
+func (a *actor) sign(ops []store.Op) {
+	if a.w.Loose {
+		return
+	}
+	for _, op := range ops {
+		delete(a.w.check.authors, op.Key)
+		if op.Guard != store.Any {
+			a.wrote = append(a.wrote, op.Key)
+		}
+	}
 }
 
 // stepOnly runs one reconcile without taking anything in.

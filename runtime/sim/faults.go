@@ -49,6 +49,11 @@ func (w *World) stop(n *node, down time.Duration, power bool) {
 	w.timers.set(w.now.Add(down), func() {
 		n.off, n.cut = false, false
 		n.boot()
+		w.timers.set(w.now.Add(w.upTo(w.StepTime)), func() {
+			if !n.off {
+				n.machine.Looked()
+			}
+		})
 	})
 }
 

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -72,6 +74,8 @@ func (w *World) newNode(name string) {
 	n.machine = fake.New(func() time.Time { return w.now.Add(n.skew) })
 	n.machine.Took = func() time.Duration { return w.upTo(w.StepTime) }
 	n.machine.Poke = n.poked
+	n.machine.Resolve = w.resolve
+	n.machine.Fails = func() bool { return w.living && w.chance(w.StartFails) }
 	if w.Capacity != (v1.ResourceList{}) {
 		n.machine.About.Capacity = w.Capacity
 	}
@@ -82,7 +86,8 @@ func (w *World) newNode(name string) {
 		}
 	}
 	n.boot()
-	w.nodes = append(w.nodes, n)
+	w.check.heard[name] = w.now
+	w.nodes, w.byName[name] = append(w.nodes, n), n
 	w.actors = append(w.actors, &n.actor)
 	w.timers.set(w.now, n.beat)
 }
@@ -110,9 +115,21 @@ func (n *node) wake() {
 // beat is the agent's heartbeat, for ever.
 func (n *node) beat() {
 	if !n.cut && !n.off {
+		n.w.check.heard[n.name] = n.w.now
 		n.w.leader.beats.Beat(n.name, n.w.now)
 	}
 	n.w.timers.set(n.w.now.Add(nodes.Heartbeat), n.beat)
+}
+
+// resolve asks the registry: a tag that was moved means another image.
+func (w *World) resolve(image string) string {
+	return fmt.Sprintf("sha256:%064x", fnv64(fmt.Sprintf("%s %d", image, w.pushes[image])))
+}
+
+func fnv64(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
 }
 
 // Service makes a service for tests.

@@ -13,14 +13,17 @@ import (
 
 // Rough is a cluster whose size and faults follow from the seed.
 func Rough(seed uint64) *World {
-	w := New(Config{Seed: seed, Nodes: 1 + int(seed%5), Lag: 200 * time.Millisecond, StepTime: time.Second, LostAnswers: 20,
-		Skew: 50 * time.Millisecond, Capacity: v1.ResourceList{CPU: 4000, Memory: 8 << 30, Pids: 1 << 20}})
-	return w
+	n := 1 + int(seed%5)
+	room := v1.ResourceList{CPU: 4000, Memory: 4 << 30 / meta.Bytes(n), Pids: 1 << 20} // memory is scarce now and then
+	return New(Config{Seed: seed, Nodes: n, Lag: 200 * time.Millisecond, StepTime: time.Second, LostAnswers: 20, StartFails: 50,
+		Skew: 50 * time.Millisecond, Capacity: room})
 }
 
 // Live lets people and faults do as they like for a time: services come, change, grow, shrink and go while links, agents,
 // machines, leaders and processes fail.
 func (w *World) Live(d time.Duration) error {
+	w.living = true
+	defer func() { w.living = false }()
 	for end := w.now.Add(d); w.now.Before(end); {
 		if w.chance(500) {
 			w.act()
@@ -50,8 +53,13 @@ func (w *World) act() {
 			}
 		}
 		w.must(store.Op{Verb: store.Put, Key: key, Object: s, Guard: store.Any})
-	case w.chance(500):
+	case w.chance(300):
 		w.must(store.Op{Verb: store.Delete, Key: key, Guard: store.Any})
+		if w.chance(500) { // and makes it anew at once
+			w.must(store.Op{Verb: store.Put, Key: key, Object: Service(name, image, w.rng.IntN(6), w.shape), Guard: store.Any})
+		}
+	case w.chance(300):
+		w.pushes[image]++
 	default:
 		w.deleteTask()
 	}
@@ -62,6 +70,7 @@ func (w *World) shape(s *v1.Service) {
 		s.Spec.Mode, s.Spec.Replicas = v1.Global, nil
 	}
 	s.Spec.Resources.Reservations = v1.ResourceList{CPU: meta.CPU(100 * w.rng.IntN(3)), Memory: meta.Bytes(w.rng.IntN(3)) << 28}
+	s.Spec.Restart.Policy = []v1.RestartPolicy{"", "", v1.RestartOnFailure, v1.RestartNever}[w.rng.IntN(4)]
 	if s.SetDefaults(); w.chance(300) {
 		s.Spec.Restart.MaxAttempts = 2
 	}
@@ -75,7 +84,6 @@ func (w *World) deleteTask() {
 }
 
 func (w *World) must(op store.Op) {
-	w.check.writer = nil
 	if err := w.User(op); err != nil && !errors.Is(err, store.ErrNotFound) {
 		w.fail("user: %v", err)
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	Lag, StepTime time.Duration
 	// LostAnswers is the chance that a commit is applied but its writer is not told.
 	LostAnswers int
+	// StartFails is the chance that a process cannot be started, while Live lasts.
+	StartFails int
 	// Skew is by how much the clocks of nodes differ at most.
 	Skew time.Duration
 	// Capacity of each node; the zero value means more than anyone needs.
@@ -44,6 +46,9 @@ type World struct {
 	actors []*actor
 	hot    []*actor // those to which something happened since they last came to rest
 	nodes  []*node
+	byName map[string]*node
+	pushes map[string]int // how often each tag was moved
+	living bool           // faults that come by chance come now
 	leader *leader
 	check  *checker
 	hash   hash.Hash64
@@ -58,7 +63,8 @@ const clusterID = "sim"
 
 // New makes a cluster with a leader and its nodes, nothing deployed.
 func New(c Config) *World {
-	w := &World{Config: c, now: start, rng: rand.New(rand.NewPCG(c.Seed, 1)), hash: fnv.New64a()}
+	w := &World{Config: c, now: start, rng: rand.New(rand.NewPCG(c.Seed, 1)), hash: fnv.New64a(),
+		byName: map[string]*node{}, pushes: map[string]int{}}
 	cluster := meta.New[v1.Cluster](v1.ClusterName)
 	cluster.Spec.ID = clusterID
 	cluster.SetDefaults()
@@ -91,7 +97,11 @@ func (w *World) fail(format string, args ...any) {
 
 // User commits as a person does: through admission.
 func (w *World) User(ops ...store.Op) error {
+	w.check.writer = nil
 	_, err := store.Admit(w.store, v1.Kinds, w.Now).Commit(context.Background(), ops...)
+	for _, op := range ops {
+		delete(w.check.authors, op.Key)
+	}
 	w.publish()
 	return err
 }

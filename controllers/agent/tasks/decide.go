@@ -36,6 +36,7 @@ func decide(t *v1.Task, states map[string]host.State, now time.Time) decision {
 	case !there:
 		d.start(t, d.status.Restarts+1, d.status.Failures)
 		d.forward(v1.TaskPreparing)
+		d.status.Ready, d.status.PID = false, 0
 	default:
 		d.follow(t, s, now)
 	}
@@ -168,7 +169,7 @@ func (d *decision) again(t *v1.Task, s host.State, failures int, now time.Time) 
 		return
 	}
 	st.Reason = v1.ReasonCrashLoop
-	if failures == crashLoop && d.after > 0 {
+	if failures == crashLoop && t.Status.Failures < crashLoop { // told once, when it begins
 		d.event = control.Note{Warning: true, Reason: v1.ReasonCrashLoop,
 			Message: fmt.Sprintf("failed %d times in a row; last: %s", failures, describe(s))}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -21,6 +22,10 @@ type Machine struct {
 	Now func() time.Time
 	// Took is how long each step of a start and a stop takes; nil means no time.
 	Took func() time.Duration
+	// Resolve tells what an image means now; nil means Digest, always.
+	Resolve func(image string) string
+	// Fails tells whether the start under way fails; nil means never.
+	Fails func() bool
 	// Poke is called when an observation changed.
 	Poke  func()
 	About host.Facts
@@ -120,14 +125,21 @@ func (m *Machine) Crash(name string, code int) bool {
 	if !ok || b.Phase != host.Running {
 		return false
 	}
-	b.Phase, b.ExitCode, b.ExitedAt, b.Reason = host.Exited, code, m.Now(), host.ReasonExited
+	b.Phase, b.PID, b.ExitCode, b.ExitedAt, b.Reason = host.Exited, 0, code, m.Now(), host.ReasonExited
 	m.poke()
 	return true
 }
 
-// Restart is what the death of warren does: the wish is forgotten, what runs goes on, what was half-made is undone.
+// Looked ends the first look at the machine after a restart: from now on the host knows what runs.
+func (m *Machine) Looked() {
+	m.ready = true
+	m.poke()
+}
+
+// Restart is what the death of warren does: the wish is forgotten, what runs goes on, what was half-made is undone. Until
+// Looked is called the host does not know what runs.
 func (m *Machine) Restart() {
-	m.want = nil
+	m.want, m.ready = nil, false
 	for _, name := range meta.SortedKeys(m.boxes) {
 		switch b := m.boxes[name]; b.Phase {
 		case host.Pulling, host.Creating:
@@ -142,7 +154,7 @@ func (m *Machine) Reboot() {
 	m.Restart()
 	for _, b := range m.boxes {
 		if b.Phase == host.Running {
-			b.Phase, b.ExitedAt, b.Reason, b.ExitCode = host.Exited, m.Now(), host.ReasonLost, 255
+			b.Phase, b.PID, b.ExitedAt, b.Reason, b.ExitCode = host.Exited, 0, m.Now(), host.ReasonLost, 255
 		}
 	}
 }
@@ -159,8 +171,17 @@ func (m *Machine) Running() []string {
 }
 
 // Incarnation tells a task from an earlier one of the same name.
-func (m *Machine) Incarnation(name string) string {
-	return fmt.Sprintf("%s@%d", name, m.boxes[name].UID)
+func (m *Machine) Incarnation(name string) string { return Incarnation(name, m.boxes[name].UID) }
+
+// Incarnation is how Starts names a task.
+func Incarnation(name string, uid int64) string { return name + "@" + strconv.FormatInt(uid, 10) }
+
+// Look returns what there is of a task, whether or not the host has looked itself.
+func (m *Machine) Look(name string) (host.State, bool) {
+	if b, ok := m.boxes[name]; ok {
+		return b.State, true
+	}
+	return host.State{}, false
 }
 
 // Names returns all containers in whatever state, in order.
@@ -205,15 +226,31 @@ func (m *Machine) advance(b *box) {
 	b.next = time.Time{}
 	switch b.Phase {
 	case host.Pulling:
-		b.Phase, b.ImageDigest, b.Platforms = host.Creating, Digest, []string{"linux/amd64"}
+		b.Phase, b.ImageDigest, b.Platforms = host.Creating, m.resolve(b.Name), []string{"linux/amd64"}
 		m.step(b)
 	case host.Creating:
+		if m.Fails != nil && m.Fails() {
+			b.Phase, b.ExitedAt, b.Reason, b.Message = host.Failed, m.Now(), host.ReasonStartFailed, "as it was told to"
+			return
+		}
 		b.Phase, b.StartedAt, b.PID = host.Running, m.Now(), 1
 		b.Address = netip.AddrFrom4([4]byte{10, 0, byte(m.addr >> 8), byte(m.addr)})
 		m.Starts[m.Incarnation(b.Name)]++
 	case host.Stopping:
 		delete(m.boxes, b.Name)
 	}
+}
+
+// resolve finds the digest of a task's image: the pinned one, if there is one.
+func (m *Machine) resolve(name string) string {
+	w := m.want[name]
+	switch {
+	case w.ImageDigest != "":
+		return w.ImageDigest
+	case m.Resolve != nil:
+		return m.Resolve(w.Template.Image)
+	}
+	return Digest
 }
 
 func (m *Machine) poke() {
