@@ -164,9 +164,9 @@ func TestWatchGoesOn(t *testing.T) {
 	n := newLive(t, nil)
 	n.put(svc("web", 1, 1, 2, 0), svc("old", 1, 1, 1, 1))
 	n.run(false, "get", "services", "-w")
-	n.prints(&n.out, "web    Replicated   0/2")
+	n.prints(&n.out, "web         Replicated   0/2")
 	n.put(svc("web", 1, 1, 2, 1))
-	n.prints(&n.out, "web    Replicated   1/2")
+	n.prints(&n.out, "web         Replicated   1/2")
 
 	n.down()
 	n.prints(&n.err, "waiting for it")
@@ -174,18 +174,18 @@ func TestWatchGoesOn(t *testing.T) {
 	n.remove("Service", "old")
 	n.mem.Compact()
 	n.up()
-	n.prints(&n.out, "web    Replicated   2/2")
-	n.prints(&n.out, "old    Deleted")
+	n.prints(&n.out, "web         Replicated   2/2")
+	n.prints(&n.out, "old         Deleted")
 	n.put(svc("new", 1, 1, 1, 0))
-	n.prints(&n.out, "new    Replicated   0/1")
+	n.prints(&n.out, "new         Replicated   0/1")
 
-	want := "NAME   MODE         READY   UPDATED   IMAGE   AGE\n" +
-		"old    Replicated   1/1     1         a:1     0s\n" +
-		"web    Replicated   0/2     2         a:1     0s\n" +
-		"web    Replicated   1/2     2         a:1     0s\n" +
-		"web    Replicated   2/2     2         a:1     0s\n" +
-		"old    Deleted\n" +
-		"new    Replicated   0/1     1         a:1     0s\n"
+	want := "NAME        MODE         READY       UPDATED     IMAGE       AGE\n" +
+		"old         Replicated   1/1         1           a:1         0s\n" +
+		"web         Replicated   0/2         2           a:1         0s\n" +
+		"web         Replicated   1/2         2           a:1         0s\n" +
+		"web         Replicated   2/2         2           a:1         0s\n" +
+		"old         Deleted\n" +
+		"new         Replicated   0/1         1           a:1         0s\n"
 	if got := n.out.String(); got != want {
 		t.Errorf("printed\n%s\nwant\n%s", got, want)
 	}

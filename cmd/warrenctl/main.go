@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -92,7 +93,9 @@ func (p *program) app() *cli.App {
 		Writer:          p.out,
 		ErrWriter:       p.err,
 		Flags: []cli.Flag{&cli.StringFlag{Name: "server", Value: DefaultServer, EnvVars: []string{"WARREN_SERVER"},
-			Usage: "node to talk to: unix:///PATH or HOST:PORT"}},
+			Usage: "node to talk to: unix:///PATH or HOST:PORT"},
+			&cli.StringFlag{Name: "keys", EnvVars: []string{"WARREN_KEYS"},
+				Usage: "for HOST:PORT: `DIR` with ca.crt, admin.crt and admin.key, as the node made them in DATA_DIR/keys"}},
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.scaleVerb(), p.logsVerb(),
 			p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.versionVerb(), p.helpVerb(),
@@ -121,7 +124,14 @@ func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
 	if p.conn != nil {
 		return p.conn, nil
 	}
-	s, err := grpcstore.Dial(c.String("server"), grpcstore.Options{})
+	var o grpcstore.Options
+	if dir := c.String("keys"); dir != "" && !strings.HasPrefix(c.String("server"), "unix:") {
+		var err error
+		if o.TLS, err = identity.ClientConfig(dir); err != nil {
+			return nil, usagef("--keys: %v", err)
+		}
+	}
+	s, err := grpcstore.Dial(c.String("server"), o)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

@@ -120,7 +120,7 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// watch prints what there is, then one line for each change. Columns keep the widths of the first table.
+// watch prints what there is, then one line for each change.
 func (p *program) watch(ctx context.Context, s *grpcstore.Store, q *query) error {
 	widths := map[string][]int{}
 	first := func(objects []meta.Object) error {
@@ -155,11 +155,24 @@ func (p *program) first(q *query, objects []meta.Object, widths map[string][]int
 		for _, o := range own {
 			t = append(t, row(k, o, q.prefix(k), q.output == "wide", p.now()))
 		}
-		if widths[k.Name] = t.widths(); len(own) > 0 || !q.prefixed {
+		if grow(widths, k, t); len(own) > 0 || !q.prefixed {
 			t.printAligned(p.out, widths[k.Name])
 		}
 	}
 	return nil
+}
+
+// room is left in each column for what may come: most words of a status have no more letters.
+const room = len("Preparing")
+
+// grow makes the columns of a kind wide enough for some rows; they never become narrower.
+func grow(widths map[string][]int, k *meta.Kind, rows table) {
+	for i, n := range rows.widths() {
+		if i == len(widths[k.Name]) {
+			widths[k.Name] = append(widths[k.Name], room)
+		}
+		widths[k.Name][i] = max(widths[k.Name][i], n)
+	}
 }
 
 // change prints one; what is gone is said so, in tables and with names.
@@ -185,7 +198,9 @@ func (p *program) change(q *query, c store.Change, widths map[string][]int) erro
 	case c.Object == nil:
 		table{{q.prefix(k) + c.Key.Name, "Deleted"}}.printAligned(p.out, widths[k.Name])
 	default:
-		table{row(k, c.Object, q.prefix(k), q.output == "wide", p.now())}.printAligned(p.out, widths[k.Name])
+		t := table{row(k, c.Object, q.prefix(k), q.output == "wide", p.now())}
+		grow(widths, k, t)
+		t.printAligned(p.out, widths[k.Name])
 	}
 	p.printf("%s", text)
 	return err
