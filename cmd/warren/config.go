@@ -19,6 +19,7 @@ type config struct {
 	dataDir, runDir, name    string
 	containerd, manifests    string
 	credentials, metricsAddr string
+	listen                   string
 	log                      logr.Logger
 }
 
@@ -37,6 +38,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "manifests", Usage: "apply this `DIR` at boot and whenever it changes"},
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
 		&cli.StringFlag{Name: "registry-credentials", Usage: "`FILE` with logins for registries, in the form of docker's config.json"},
+		&cli.StringFlag{Name: "listen", Usage: "serve the API on this `HOST:PORT`, too, to holders of the keys in DATA_DIR/keys"},
 		&cli.StringFlag{Name: "metrics-listen", Usage: "serve /healthz, /readyz and /metrics on this loopback `HOST:PORT`, too"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
@@ -45,7 +47,7 @@ func runFlags() []cli.Flag {
 
 func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
-		credentials: c.String("registry-credentials"), metricsAddr: c.String("metrics-listen")}
+		credentials: c.String("registry-credentials"), metricsAddr: c.String("metrics-listen"), listen: c.String("listen")}
 	if c.Args().Present() {
 		return cfg, usageError{fmt.Errorf("run takes no arguments, only flags; %q is one", c.Args().First())}
 	}

@@ -77,17 +77,20 @@ func newClusterID() string { return rand.Text()[:16] }
 // errLocked means that another warren works in the same data directory.
 var errLocked = errors.New("another warren is using it")
 
-// lockDir keeps a second warren out of a data directory. The lock goes with the process, however it ends.
-func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// lockName is the lock in the data directory and in the run directory. Whoever waits for the latter waits for the process.
+const lockName = "lock"
+
+// lockDir keeps a second warren out of a directory. The lock goes with the process, however it ends.
+func lockDir(dir string, mode os.FileMode) (*os.File, error) {
+	if err := os.MkdirAll(dir, mode); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, errLocked), f.Close())
+		return nil, errors.Join(fmt.Errorf("directory %s: %w", dir, errLocked), f.Close())
 	}
 	return f, nil
 }

@@ -68,11 +68,16 @@ func runNode(ctx context.Context, cfg config) error {
 	defer cancel()
 	n := &node{config: cfg, late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
 	n.status.set("store", errors.New("is starting"))
+	lock, err := lockDir(cfg.runDir, 0o755)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	defer lock.Close() // last of all: stop waits for it
 	api, err := n.serve()
 	if err != nil {
 		return err
 	}
-	err = n.up(ctx)
+	err = n.up(ctx, api)
 	n.log.Info("stopping; tasks go on")
 	n.down(api, cancel)
 	if errors.Is(err, quorum.ErrBroken) {
@@ -85,12 +90,15 @@ func runNode(ctx context.Context, cfg config) error {
 }
 
 // up starts what makes a node and returns when it ends.
-func (n *node) up(ctx context.Context) error {
+func (n *node) up(ctx context.Context, api *server.Server) error {
 	lock, err := n.start(ctx)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	if err := n.serveKeys(api); err != nil {
+		return err
+	}
 	if err := n.join(ctx); err != nil {
 		return err
 	}
@@ -132,7 +140,7 @@ func (n *node) start(ctx context.Context) (lock *os.File, err error) {
 }
 
 func (n *node) tryStart(ctx context.Context) (*os.File, error) {
-	lock, err := lockDir(n.dataDir)
+	lock, err := lockDir(n.dataDir, 0o700)
 	if err != nil {
 		return nil, err
 	}

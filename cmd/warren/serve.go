@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd"
+	keys "warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -29,12 +32,36 @@ func (n *node) serve() (*server.Server, error) {
 		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Stop: n.stop, Metrics: n.metrics.handler(), Log: n.log.WithName("api"),
 	})
-	go func() {
-		if err := s.Serve(l); err != nil && err != server.ErrClosed {
-			n.log.Error(err, "api ended")
-		}
-	}()
+	go n.answer(s, l)
 	return s, n.serveMetrics(s)
+}
+
+// serveKeys serves the API on HOST:PORT to those who hold a key. It needs the data directory, so it comes after the store.
+func (n *node) serveKeys(s *server.Server) error {
+	if n.listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(n.listen)
+	if err != nil {
+		return usageError{fmt.Errorf("--listen %q: write HOST:PORT", n.listen)}
+	}
+	c, err := keys.ServerConfig(filepath.Join(n.dataDir, "keys"), host)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	l, err := server.ListenTLS(n.listen, c)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	n.log.Info("api is served with keys", "address", l.Addr().String(), "keys", filepath.Join(n.dataDir, "keys"))
+	go n.answer(s, l)
+	return nil
+}
+
+func (n *node) answer(s *server.Server, l net.Listener) {
+	if err := s.Serve(l); !errors.Is(err, server.ErrClosed) {
+		n.log.Error(err, "api ended", "address", l.Addr().String())
+	}
 }
 
 // serveMetrics serves what holds no secrets on a port of this machine: health and metrics, nothing else.

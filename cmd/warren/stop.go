@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,7 +17,6 @@ import (
 	"warren.io/warren/runtime/host/containerd"
 	"warren.io/warren/runtime/host/network"
 	"warren.io/warren/runtime/server"
-	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -44,12 +44,27 @@ func stopNode(ctx context.Context, runDir string, tasks bool) error {
 	if err := s.Stop(ctx, tasks); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	for b := range s.Watch(ctx, 0) { // ends with the node
-		if b.Err != nil && !errors.Is(b.Err, store.ErrCompacted) {
-			break
-		}
+	return untilFree(ctx, filepath.Join(runDir, lockName))
+}
+
+// untilFree waits until a process has given back a lock: it does so last of all, however it ends.
+func untilFree(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return nil
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	defer f.Close()
+	free := make(chan error, 1)
+	go func() { free <- syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }()
+	select {
+	case err := <-free:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func resetCommand() *cli.Command {
@@ -79,7 +94,7 @@ func resetNode(ctx context.Context, data, run, socket string) error {
 	if _, err := os.Stat(data); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("reset: there is no node in %s", data)
 	}
-	lock, err := lockDir(data)
+	lock, err := lockDir(data, 0o700)
 	if errors.Is(err, errLocked) {
 		return fmt.Errorf("reset: warren is running with %s; try: warren stop", data)
 	}

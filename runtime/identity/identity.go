@@ -1,0 +1,196 @@
+// Package identity makes and reads the keys by which the two ends of a connection know each other: an authority of the
+// cluster's own, a certificate for the node's API, and one for whoever administers it. All keys are ECDSA P-256, all files 0600,
+// and TLS is 1.3 with certificates on both sides.
+package identity
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// The files of a directory of keys.
+const (
+	authorityFile = "ca"    // ca.crt, ca.key
+	adminFile     = "admin" // admin.crt, admin.key
+)
+
+// lifetime of what is made here, and how much earlier it is valid: clocks at the edge are wrong.
+const (
+	lifetime = 10 * 365 * 24 * time.Hour
+	backdate = 24 * time.Hour
+)
+
+// pair is a certificate with its key.
+type pair struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// ServerConfig returns how a node answers on HOST:PORT: it shows a certificate for the host, made anew at each start and kept in
+// memory, and lets in only those who show one of the same authority. Authority and administrator's key are made in dir at
+// the first start; whoever has admin.crt, admin.key and ca.crt may do everything.
+func ServerConfig(dir, host string) (*tls.Config, error) {
+	ca, err := authority(dir)
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	if _, err := load(dir, adminFile); errors.Is(err, fs.ErrNotExist) {
+		err = makeAdmin(dir, ca)
+		if err != nil {
+			return nil, fmt.Errorf("keys in %s: %w", dir, err)
+		}
+	}
+	own, err := issue(ca, serverTemplate(host))
+	if err != nil {
+		return nil, fmt.Errorf("certificate for %s: %w", host, err)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool(ca.cert),
+		Certificates: []tls.Certificate{{Certificate: [][]byte{own.cert.Raw}, PrivateKey: own.key}},
+	}, nil
+}
+
+// ClientConfig returns how an administrator connects, with the files that the node made: ca.crt, admin.crt, admin.key.
+func ClientConfig(dir string) (*tls.Config, error) {
+	ca, err := readCert(filepath.Join(dir, authorityFile+".crt"))
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	admin, err := load(dir, adminFile)
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: pool(ca),
+		Certificates: []tls.Certificate{{Certificate: [][]byte{admin.cert.Raw}, PrivateKey: admin.key}},
+	}, nil
+}
+
+func pool(c *x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(c)
+	return p
+}
+
+// authority reads the cluster's authority, or makes it. The key is written first: a certificate without a key would be of no
+// use and in the way.
+func authority(dir string) (pair, error) {
+	ca, err := load(dir, authorityFile)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ca, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return pair{}, err
+	}
+	t := template("warren")
+	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
+	t.MaxPathLenZero = true
+	if ca, err = issue(pair{}, t); err != nil {
+		return ca, err
+	}
+	return ca, ca.save(dir, authorityFile)
+}
+
+func makeAdmin(dir string, ca pair) error {
+	t := template("admin")
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	admin, err := issue(ca, t)
+	if err != nil {
+		return err
+	}
+	return admin.save(dir, adminFile)
+}
+
+func serverTemplate(host string) *x509.Certificate {
+	t := template("node")
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	t.DNSNames, t.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	if ip := net.ParseIP(host); ip != nil {
+		t.IPAddresses = append(t.IPAddresses, ip)
+	} else if host != "" {
+		t.DNSNames = append(t.DNSNames, host)
+	}
+	return t
+}
+
+func template(name string) *x509.Certificate {
+	now := time.Now()
+	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(lifetime)}
+}
+
+// issue signs a certificate for a new key; without an authority it signs itself.
+func issue(ca pair, t *x509.Certificate) (pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return pair{}, err
+	}
+	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)); err != nil {
+		return pair{}, err
+	}
+	if ca.key == nil {
+		ca = pair{t, key}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, &key.PublicKey, ca.key)
+	if err != nil {
+		return pair{}, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return pair{cert, key}, err
+}
+
+func load(dir, name string) (pair, error) {
+	cert, err := readCert(filepath.Join(dir, name+".crt"))
+	if err != nil {
+		return pair{}, err
+	}
+	path := filepath.Join(dir, name+".key")
+	block, err := readPEM(path)
+	if err != nil {
+		return pair{}, err
+	}
+	key, err := x509.ParseECPrivateKey(block)
+	if err != nil {
+		return pair{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		return pair{}, fmt.Errorf("%s does not belong to %s.crt", path, name)
+	}
+	return pair{cert, key}, nil
+}
+
+func readCert(path string) (*x509.Certificate, error) {
+	der, err := readPEM(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func readPEM(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("%s is no PEM file", path)
+	}
+	return block.Bytes, nil
+}
