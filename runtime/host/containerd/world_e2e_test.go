@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/host"
 )
@@ -178,7 +179,9 @@ func (w *world) importImage() {
 
 // task is a wish for the test program with args.
 func task(name string, args ...string) host.Task {
-	return host.Task{Name: name, UID: 1, Service: "svc", Attempt: 1, Template: v1.TaskTemplate{Image: "prog:1", Args: args}}
+	// A short grace period, because process 1 is deaf to SIGTERM until it has set up a handler.
+	return host.Task{Name: name, UID: 1, Service: "svc", Attempt: 1, Template: v1.TaskTemplate{
+		Image: "prog:1", Args: args, StopGracePeriod: new(meta.Duration(time.Second))}}
 }
 
 // testImage is an archive in docker's form with the test program, which is built once.
