@@ -102,7 +102,7 @@ func (p *program) flags(title string, all []cli.Flag) {
 		for _, n := range f.Names() {
 			forms = append(forms, dashed(n))
 		}
-		text := doc.GetUsage()
+		text := strings.ReplaceAll(doc.GetUsage(), "`", "")
 		if env := doc.GetEnvVars(); len(env) > 0 {
 			text += fmt.Sprintf(" (or the variable %s)", strings.Join(env, ", "))
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -133,7 +134,11 @@ func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
 	}
 	s, err := grpcstore.Dial(c.String("server"), o)
 	if err != nil {
-		return nil, usagef("%v", err)
+		err = usagef("%v", err)
+		if _, _, bad := net.SplitHostPort(c.String("server")); bad == nil && o.TLS == nil {
+			err = try(err, "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of the node")
+		}
+		return nil, err
 	}
 	p.conn = s
 	return s, nil
