@@ -96,7 +96,7 @@ func (p *program) app() *cli.App {
 		Flags: []cli.Flag{&cli.StringFlag{Name: "server", Value: DefaultServer, EnvVars: []string{"WARREN_SERVER"},
 			Usage: "node to talk to: unix:///PATH or HOST:PORT"},
 			&cli.StringFlag{Name: "keys", EnvVars: []string{"WARREN_KEYS"},
-				Usage: "for HOST:PORT: `DIR` with ca.crt, admin.crt and admin.key, as the node made them in DATA_DIR/keys"}},
+				Usage: "for HOST:PORT: directory with ca.crt, admin.crt and admin.key, as the node made them in DATA_DIR/keys"}},
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.scaleVerb(), p.logsVerb(),
 			p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.versionVerb(), p.helpVerb(),
