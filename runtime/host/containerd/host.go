@@ -61,13 +61,14 @@ type Host struct {
 	programs  programs
 	images    *imageStore
 
-	ctx      context.Context // ends with Close; carries the namespace
-	cancel   context.CancelFunc
-	running  sync.WaitGroup // units and the first look
-	creating chan struct{}  // one element for each container that is being made
-	sweeping sync.RWMutex   // held for writing while orphans are removed, for reading while something is made
-	hurry    chan struct{}  // closed when grace periods are over for all
-	hurried  sync.Once
+	ctx       context.Context // ends with Close; carries the namespace
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // units and the first look
+	creating  chan struct{}  // one element for each container that is being made
+	sweeping  sync.RWMutex   // held for writing while orphans are removed, for reading while something is made
+	hurry     chan struct{}  // closed when grace periods are over for all
+	hurried   sync.Once
+	collected sync.Once // in the first sweep
 
 	mu      sync.Mutex
 	units   map[string]*unit

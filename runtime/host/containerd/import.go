@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/platforms"
 
 	"warren.io/warren/runtime/host"
 )
@@ -28,6 +29,9 @@ func (h *Host) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
 	}
 	defer func() { _ = plain.Close() }()
 	found, err := h.client.Import(ctx, plain, client.WithImageRefTranslator(archiveName), client.WithSkipMissing())
+	if errors.Is(err, images.ErrEmptyWalk) {
+		return nil, fmt.Errorf("import image: the archive has no variant for %s", platforms.DefaultString())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("import image: %w", err)
 	}

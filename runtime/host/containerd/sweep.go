@@ -42,6 +42,7 @@ func (h *Host) sweep() {
 			removed = append(removed, kind.name+" "+name)
 		}
 	}
+	h.collected.Do(func() { errs = append(errs, h.collectFolders(ctx)) })
 	if len(removed) > 0 {
 		h.log.Info("removed what no task owned", "count", len(removed), "what", removed)
 	}

@@ -199,13 +199,7 @@ var testImage = func() func(*testing.T) []byte {
 
 func packImage(t *testing.T, arch, tag string) []byte {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "prog")
-	build := exec.Command("go", "build", "-o", bin, "./testdata/prog")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", roleEnv+"=")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v", out, err)
-	}
-	prog, err := os.ReadFile(bin)
+	prog, err := os.ReadFile(progFile(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +216,18 @@ func packImage(t *testing.T, arch, tag string) []byte {
 	manifest, _ := json.Marshal([]any{map[string]any{
 		"Config": "config.json", "RepoTags": []string{tag}, "Layers": []string{"layer.tar"}}})
 	return tarOf(file{"layer.tar", layer, 0o644}, file{"config.json", config, 0o644}, file{"manifest.json", manifest, 0o644})
+}
+
+// progFile is the test program, built once. Go's cache makes that quick.
+func progFile(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "prog")
+	build := exec.Command("go", "build", "-o", bin, "./testdata/prog")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", roleEnv+"=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	return bin
 }
 
 type file struct {
