@@ -89,7 +89,7 @@ func scaled(s string, unit int64) (int64, error) {
 		}
 		unit /= 10
 	}
-	return n + int64(f)*unit, nil
+	return plus(n, int64(f)*unit) // less than one whole unit, so the product cannot overflow
 }
 
 func fraction(n int64, f uint64, frac string, unit int64) (int64, error) {
@@ -107,7 +107,14 @@ func fraction(n int64, f uint64, frac string, unit int64) (int64, error) {
 	if unit%den != 0 {
 		return 0, fmt.Errorf("not a whole number")
 	}
-	return n + unit/den*num, nil
+	return plus(n, unit/den*num)
+}
+
+func plus(a, b int64) (int64, error) {
+	if a > math.MaxInt64-b {
+		return 0, fmt.Errorf("too large")
+	}
+	return a + b, nil
 }
 
 // String writes whole cores as such, else thousandths.

@@ -31,14 +31,15 @@ func (e *Env) fromMap(data []byte) error {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return err
 	}
+	var p meta.Problems
 	for _, name := range meta.SortedKeys(m) {
 		v, err := scalar(m[name])
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			p.Add("."+name, "%v", err)
 		}
 		*e = append(*e, EnvVar{Name: name, Value: v})
 	}
-	return nil
+	return p.Err()
 }
 
 func (e *Env) fromList(data []byte) error {
@@ -46,14 +47,15 @@ func (e *Env) fromList(data []byte) error {
 	if err := json.Unmarshal(data, &items); err != nil {
 		return err
 	}
+	var p meta.Problems
 	for i, raw := range items {
 		v, err := envItem(raw)
 		if err != nil {
-			return fmt.Errorf("entry %d: %w", i, err)
+			p.Add(fmt.Sprintf("[%d]", i), "%v", err)
 		}
 		*e = append(*e, v)
 	}
-	return nil
+	return p.Err()
 }
 
 func envItem(raw json.RawMessage) (EnvVar, error) {

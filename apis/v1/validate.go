@@ -115,7 +115,7 @@ func (r *Resources) validate(p *meta.Problems, at string) {
 	if l.Memory != 0 && v.Memory > l.Memory {
 		p.Add(at+".reservations.memory", "%s is above the limit of %s", v.Memory, l.Memory)
 	}
-	if l.Pids != 0 && v.Pids > l.Pids {
+	if l.Pids > 0 && v.Pids > l.Pids {
 		p.Add(at+".reservations.pids", "%d is above the limit of %d", v.Pids, l.Pids)
 	}
 }

@@ -2,17 +2,18 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/manifest"
 )
 
+// kioskSet marks what the directory brought, wherever it lies: it may be moved.
+const kioskSet = "manifests"
+
 // followManifests keeps the store at what a directory says. Only what this directory brought is ever removed again.
 func (n *node) followManifests(ctx context.Context) {
-	set := filepath.Base(n.manifests)
 	apply := func(ctx context.Context, objects []meta.Object) error {
-		plan, err := manifest.Apply(ctx, n.late, objects, manifest.Options{Set: set, Prune: true})
+		plan, err := manifest.Apply(ctx, n.late, objects, manifest.Options{Set: kioskSet, Prune: true})
 		if err == nil && plan.Changes() > 0 {
 			n.log.Info("manifests applied", "dir", n.manifests, "changes", plan.Changes())
 		}
