@@ -30,5 +30,13 @@ func (h *Host) collectFolders(ctx context.Context) error {
 	if written == nil {
 		written = files.Delete(ctx, blob.Digest)
 	}
-	return wrap("collect folders of nobody", errors.Join(err, written))
+	// It may have removed them by itself in between, which is as good.
+	return wrap("collect folders of nobody", errors.Join(unlessGone(err), unlessGone(written)))
+}
+
+func unlessGone(err error) error {
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
