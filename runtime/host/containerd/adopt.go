@@ -28,22 +28,28 @@ func (h *Host) firstLook() {
 		case <-time.After(backoff(tries, 100*time.Millisecond, 10*time.Second)):
 		}
 	}
+	h.begin()
+	h.cfg.Poke()
+}
+
+// begin lets the units that were adopted work, and applies a wish that came early.
+func (h *Host) begin() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ready = true
 	for _, u := range h.units {
 		h.launch(u)
 	}
-	if h.known {
-		byName := map[string]*host.Task{}
-		for _, t := range h.wish {
-			byName[t.Name] = &t
-		}
-		h.wish = nil
-		h.apply(byName)
-		h.running.Go(h.sweep)
+	if !h.known {
+		return
 	}
-	h.cfg.Poke()
+	byName := map[string]*host.Task{}
+	for _, t := range h.wish {
+		byName[t.Name] = &t
+	}
+	h.wish = nil
+	h.apply(byName)
+	h.running.Go(h.sweep)
 }
 
 // adopt makes a unit for each container.

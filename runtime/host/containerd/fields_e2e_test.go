@@ -5,6 +5,7 @@ package containerd
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/containerd/typeurl/v2"
+	"golang.org/x/sys/unix"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -215,3 +217,45 @@ func TestManyLines(t *testing.T) {
 }
 
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
+
+// TestFullDiskDoesNotStopATask gives the logs a disk that is full at once.
+func TestFullDiskDoesNotStopATask(t *testing.T) {
+	w := newWorld(t)
+	logs := w.host.paths.logs
+	if err := unix.Mount("tmpfs", logs, "tmpfs", 0, "size=256k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(logs, unix.MNT_DETACH) })
+	w.set(task("a", "lines", "20000")) // 2 MB
+	if s := w.awaitPhase("a", host.Exited); s.ExitCode != 0 {
+		t.Errorf("%+v", s)
+	}
+	lines := w.log("a")
+	if len(lines) == 0 {
+		t.Fatal("nothing was kept")
+	}
+	next := 0
+	for _, l := range lines { // whole lines in order, and told how many are missing in between
+		var lost int
+		if n, _ := fmt.Sscanf(l.Text, "warren: %d lines of output were dropped: no space left on device", &lost); n == 1 {
+			next += lost
+			continue
+		}
+		if !strings.HasPrefix(l.Text, "line "+itoa(next)+" of") {
+			t.Fatalf("%q, want line %d", l.Text, next)
+		}
+		next++
+	}
+	if err := unix.Mount("tmpfs", logs, "tmpfs", unix.MS_REMOUNT, "size=20m"); err != nil {
+		t.Fatal(err)
+	}
+	again := task("a", "exit", "0")
+	again.Attempt = 2
+	w.set(again)
+	w.await("second attempt", func(s []host.State) bool { return s[0].Attempt == 2 && s[0].Phase == host.Exited })
+	if after := w.log("a"); len(after) != len(lines)+1 || after[len(lines)].Text != "bye" {
+		t.Errorf("%d lines, then %d", len(lines), len(after))
+	}
+	w.set()
+	w.awaitNone()
+}

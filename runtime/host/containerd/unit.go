@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	"warren.io/warren/runtime/host"
@@ -84,13 +85,15 @@ func (u *unit) idle() bool {
 // vanish forgets the unit if it is still unwanted.
 func (u *unit) vanish() bool {
 	u.h.mu.Lock()
-	defer u.h.mu.Unlock()
-	if u.want != nil {
-		return false
+	gone := u.want == nil
+	if gone {
+		delete(u.h.units, u.name)
 	}
-	delete(u.h.units, u.name)
-	u.h.cfg.Poke()
-	return true
+	u.h.mu.Unlock()
+	if gone {
+		u.h.cfg.Poke()
+	}
+	return gone
 }
 
 // tell publishes a new state.
@@ -261,7 +264,7 @@ func (u *unit) pulling(message string, retry time.Time, reason string) {
 func (u *unit) interruptible(want host.Task, cancel context.CancelFunc) bool {
 	u.h.mu.Lock()
 	defer u.h.mu.Unlock()
-	if u.want == nil || u.want.UID != want.UID {
+	if u.want == nil || !reflect.DeepEqual(*u.want, want) {
 		return false
 	}
 	u.interrupt = cancel

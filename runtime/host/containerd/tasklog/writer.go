@@ -8,8 +8,10 @@ package tasklog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -193,6 +195,9 @@ func (l *Log) room() error {
 func (l *Log) drop(lines int, err error) {
 	l.lost += lines
 	l.why = err
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		l.why = at.Err // the reader of a log need not know where it is
+	}
 }
 
 // fitting returns as many whole records as fit into room. A fresh file takes at least one, however long.
