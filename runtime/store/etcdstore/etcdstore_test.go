@@ -266,3 +266,22 @@ func TestWatchOfAnOlderStore(t *testing.T) {
 		t.Fatalf("batch %+v", b)
 	}
 }
+
+// What etcd knows better is not in the value: a copy of it could only be wrong.
+func TestValueHasNoRevision(t *testing.T) {
+	client := etcd(t)
+	s := etcdstore.New(client, v1.Kinds, etcdstore.Options{})
+	commit(t, s, store.CreateOp(service("web")))
+	o, err := s.Get(t.Context(), service("web").Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, store.UpdateOp(o))
+	resp, err := client.Get(t.Context(), "/warren/v1/Service/web")
+	if err != nil || len(resp.Kvs) != 1 {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	if v := string(resp.Kvs[0].Value); strings.Contains(v, "revision") || strings.Contains(v, "uid") {
+		t.Fatalf("value %s", v)
+	}
+}
