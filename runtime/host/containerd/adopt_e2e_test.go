@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -294,23 +295,34 @@ func TestOrphansAreRemoved(t *testing.T) {
 	}
 	w.set(task("keep", "sleep"))
 	_ = sleep.Wait() // ends when it is killed
-	w.await("everything is removed", func([]host.State) bool { return w.orphans() == 0 })
+	w.awaitNoOrphans()
 	if s := w.awaitPhase("keep", host.Running); s.PID != before.PID {
 		t.Errorf("the healthy task was touched: %+v", s)
 	}
 }
 
-func (w *world) orphans() int {
-	n := 0
+func (w *world) awaitNoOrphans() {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for len(w.orphans()) > 0 {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("orphans: %v", w.orphans())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (w *world) orphans() []string {
+	var all []string
 	for _, kind := range w.host.orphanKinds() {
 		names, _ := kind.list(w.host.ctx)
 		for _, name := range names {
 			if !w.host.owned(kind.owner(name)) {
-				n++
+				all = append(all, kind.name+" "+name)
 			}
 		}
 	}
-	return n
+	return all
 }
 
 func TestOtherClustersAreLeftAlone(t *testing.T) {
@@ -337,28 +349,38 @@ func TestOtherClustersAreLeftAlone(t *testing.T) {
 	w.awaitPhase("a", host.Running)
 }
 
-// TestKillAtRandomMoments kills the host while tasks come and go, and checks that the next one comes to the same end.
+// TestKillAtRandomMoments kills the host while tasks come and go, sometimes with shims and tasks, and checks that the next
+// one comes to the right end.
 func TestKillAtRandomMoments(t *testing.T) {
 	w := withImage(t)
-	rnd := rand.New(rand.NewPCG(1, 2))
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 2))
 	names := []string{"a", "b", "c", "d", "e"}
 	attempts := map[string]int{}
-	for range 12 {
+	for range 25 {
 		c := w.child()
 		for range rnd.IntN(3) + 1 {
 			var want []host.Task
 			for _, n := range names {
 				if rnd.IntN(3) > 0 {
 					attempts[n] += rnd.IntN(2)
-					k := task(n, "sleep")
-					k.Attempt = attempts[n] + 1
+					k := task(n, []string{"sleep", "ignore", "exit"}[rnd.IntN(3)], "1")
+					k.Attempt, k.UID = attempts[n]+1, 1+int64(rnd.IntN(8)/7)
 					want = append(want, k)
 				}
 			}
 			c.set(want...)
-			time.Sleep(time.Duration(rnd.IntN(120)) * time.Millisecond) // the random moment
+			time.Sleep(time.Duration(rnd.IntN(150)) * time.Millisecond) // the random moment
 		}
-		c.kill()
+		first := rnd.IntN(2) == 0
+		if first {
+			c.kill()
+		}
+		killSome(rnd, mustPaths(t, w), "/warren-"+InstanceOf(w.data))
+		if !first {
+			c.kill()
+		}
 	}
 	w.open()
 	last := []host.Task{task("a", "sleep"), task("b", "sleep")}
@@ -369,11 +391,86 @@ func TestKillAtRandomMoments(t *testing.T) {
 	w.await("the last wish", func(s []host.State) bool {
 		return allIn(host.Running, 2)(s) && s[0].Attempt == 100 && s[1].Attempt == 100
 	})
-	w.await("no orphans", func([]host.State) bool { return w.orphans() == 0 })
+	w.awaitNoOrphans()
 	if n := len(w.host.shims()); n != 2 {
 		t.Errorf("%d shims", n)
 	}
 	w.set()
 	w.awaitNone()
 	w.assertClean()
+}
+
+// killSome kills shims and tasks' processes, each with some chance.
+func killSome(rnd *rand.Rand, p paths, cgroup string) {
+	h := &Host{namespace: "warren", paths: p}
+	for _, s := range h.shims() {
+		if rnd.IntN(4) == 0 {
+			_ = syscall.Kill(s.pid, syscall.SIGKILL)
+		}
+	}
+	pids, _ := cgroupPids(cgroup)
+	for _, pid := range pids {
+		if rnd.IntN(4) == 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func TestFailedStartIsRemembered(t *testing.T) {
+	w := newWorld(t)
+	bad := task("refused", "sleep")
+	bad.Attempt, bad.Failures = 4, 3
+	w.set(bad)
+	want := w.awaitPhase("refused", host.Failed)
+	if want.Reason != host.ReasonStartFailed || !strings.Contains(want.Message, "no address is free") {
+		t.Errorf("%+v", want)
+	}
+	w.close()
+	w.open()
+	if s := w.awaitPhase("refused", host.Failed); s.Attempt != 4 || s.Failures != 3 || s.Message != want.Message {
+		t.Errorf("%+v", s)
+	}
+	w.set()
+	w.awaitNone()
+	w.assertClean()
+}
+
+// TestNewVersionOfPrograms: what an upgrade does. Old shims go on, new attempts get the new one, old folders go when unused.
+func TestNewVersionOfPrograms(t *testing.T) {
+	w := newWorld(t)
+	w.set(task("a", "sleep"), task("b", "sleep"))
+	before := w.await("both run", allIn(host.Running, 2))
+	old := w.host.programs
+	next := programs{dir: filepath.Join(w.host.paths.bin, "next")}
+	next.shim, next.runc = filepath.Join(next.dir, "shim"), filepath.Join(next.dir, "runc")
+	if out, err := exec.Command("cp", "-a", old.dir, next.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v", out, err)
+	}
+	w.close()
+	w.open()
+	w.host.programs = next
+	again := task("a", "sleep")
+	again.Attempt = 2
+	w.set(again, task("b", "sleep"))
+	s := w.await("the next attempt", func(s []host.State) bool { return s[0].Attempt == 2 && s[0].Phase == host.Running })
+	if s[1].PID != before[1].PID {
+		t.Error("the other task was restarted")
+	}
+	exes := map[string]string{}
+	for _, p := range w.host.shims() {
+		exes[p.argument("-id")] = p.exe
+	}
+	if exes["a"] != next.shim || exes["b"] != old.shim {
+		t.Errorf("%v", exes)
+	}
+	w.host.sweep()
+	if _, err := os.Stat(old.shim); err != nil {
+		t.Error("programs in use were removed")
+	}
+	w.set(again)
+	w.await("b is gone", func(s []host.State) bool { return len(s) == 1 })
+	w.host.sweep()
+	if _, err := os.Stat(old.shim); err == nil {
+		t.Error("unused programs are kept")
+	}
 }

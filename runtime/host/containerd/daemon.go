@@ -68,6 +68,10 @@ func startDaemon(ctx context.Context, p paths, log logr.Logger) (*daemon, error)
 		d.stop()
 		return nil, errors.New("start containerd: a part of it did not load, see the log")
 	}
+	// Folders that a kill left without a record are in the way. In a new store there is not even a list of records.
+	if err := memoryLayers.Cleanup(ctx); err != nil && !errdefs.IsNotFound(err) {
+		log.Error(err, "folders of unfinished root file systems could not be removed")
+	}
 	if err := s.Start(ctx); err != nil {
 		d.stop()
 		return nil, fmt.Errorf("start containerd: %w", err)
@@ -106,16 +110,21 @@ func (d *daemon) stop() {
 var (
 	starting     sync.Mutex
 	memoryClient *client.Client
+	memoryLayers snapshots.Cleaner
 )
 
 func init() {
 	registry.Register(&plugin.Registration{
 		Type:     plugins.InternalPlugin,
 		ID:       "warren-client",
-		Requires: []plugin.Type{plugins.EventPlugin, plugins.LeasePlugin, plugins.ServicePlugin},
+		Requires: []plugin.Type{plugins.EventPlugin, plugins.LeasePlugin, plugins.ServicePlugin, plugins.SnapshotPlugin},
 		InitFn: func(ic *plugin.InitContext) (any, error) {
+			layers, err := ic.GetByID(plugins.SnapshotPlugin, snapshotter)
+			if err != nil {
+				return nil, err
+			}
 			c, err := newMemoryClient(ic)
-			memoryClient = c
+			memoryClient, memoryLayers = c, layers.(snapshots.Cleaner)
 			return c, err
 		},
 	})
@@ -210,7 +219,7 @@ func (h *logHook) Fire(e *logrus.Entry) error {
 func usual(text string, cause error) bool {
 	for _, begin := range []string{
 		"failed to load shim ", "failed to delete dead shim", "ttrpc: received message on inactive stream",
-		"failed sending message on channel", "copy shim log",
+		"failed sending message on channel", "copy shim log", "failed to delete task",
 	} {
 		if strings.HasPrefix(text, begin) {
 			return true

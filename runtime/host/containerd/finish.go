@@ -274,6 +274,7 @@ func (u *unit) removeAll() error {
 	}
 	return errors.Join(
 		wrap("detach from network", u.h.cfg.Network.Detach(ctx, u.name)),
+		u.h.removeBundle(u.name), // containerd leaves one where its own removal was cut off before
 		removeCgroup(cgroupPath(u.h.cfg.Instance, u.name)),
 		os.RemoveAll(u.h.paths.taskFiles(u.name)),
 		os.RemoveAll(u.h.paths.taskLogs(u.name)),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -93,15 +94,35 @@ func (h *Host) awaitForgotten(name string) {
 
 // removeBundle removes containerd's and runc's files of a task that does not run.
 func (h *Host) removeBundle(name string) error {
-	var errs []error
+	errs := []error{os.RemoveAll(h.paths.runcState(h.namespace, name))}
 	if h.cfg.Socket == "" {
 		for _, dir := range h.paths.bundles(h.namespace, name) {
-			if err := mount.UnmountRecursive(dir+"/rootfs", syscall.MNT_DETACH); err != nil && !os.IsNotExist(err) {
-				errs = append(errs, err)
-			}
-			errs = append(errs, os.RemoveAll(dir))
+			errs = append(errs, removeMounted(dir))
 		}
 	}
-	errs = append(errs, os.RemoveAll(h.paths.runcState(h.namespace, name)))
+	return errors.Join(errs...)
+}
+
+// removeMounted removes a bundle with the root file system that may still be mounted in it.
+func removeMounted(dir string) error {
+	if _, err := os.Lstat(dir); os.IsNotExist(err) {
+		return nil
+	}
+	if err := mount.UnmountRecursive(filepath.Join(dir, "rootfs"), syscall.MNT_DETACH); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// finishRemovals removes the bundles that containerd was removing when it was killed: it puts a dot before their names
+// first, and could not do so again. This has to happen before it starts.
+func (p paths) finishRemovals(namespace string) error {
+	var errs []error
+	for _, pattern := range p.bundles(namespace, ".*") {
+		half, _ := filepath.Glob(pattern)
+		for _, dir := range half {
+			errs = append(errs, removeMounted(dir))
+		}
+	}
 	return errors.Join(errs...)
 }

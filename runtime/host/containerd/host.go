@@ -131,6 +131,9 @@ func (h *Host) start(ctx context.Context) error {
 			return fmt.Errorf("connect to containerd at %s: %w", h.cfg.Socket, err)
 		}
 	} else {
+		if err := h.paths.finishRemovals(h.namespace); err != nil {
+			return fmt.Errorf("remove what a killed containerd left: %w", err)
+		}
 		if h.daemon, err = startDaemon(ctx, h.paths, h.log); err != nil {
 			return err
 		}
@@ -144,6 +147,7 @@ func (h *Host) start(ctx context.Context) error {
 func (h *Host) Close() error {
 	h.cancel()
 	h.running.Wait()
+	h.images.work.Wait()
 	if h.daemon != nil {
 		h.daemon.stop()
 		return nil

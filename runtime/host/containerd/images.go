@@ -49,6 +49,7 @@ type imageStore struct {
 	credentials string
 	platform    platforms.MatchComparer
 
+	work    sync.WaitGroup // the pulls
 	mu      sync.Mutex
 	flights map[string]*flight // pulls that are going on, by full name
 	arrived chan struct{}      // closed and renewed when images came by another way

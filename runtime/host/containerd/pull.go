@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -51,10 +52,10 @@ func (s *imageStore) join(ctx context.Context, name string) *flight {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		f = &flight{done: make(chan struct{}), cancel: cancel}
 		s.flights[name] = f
-		go func() {
+		s.work.Go(func() {
 			f.img, f.err = s.fetch(work, name)
 			close(f.done)
-		}()
+		})
 	}
 	f.waiting++
 	return f
@@ -125,6 +126,9 @@ func (s *imageStore) login(hostname string) (user, secret string, err error) {
 		return "", "", nil
 	}
 	data, err := os.ReadFile(s.credentials)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", nil // nobody has logged in yet
+	}
 	if err != nil {
 		return "", "", fmt.Errorf("read registry credentials: %w", err)
 	}

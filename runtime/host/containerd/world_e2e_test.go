@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -273,6 +274,9 @@ func (n *fakeNetwork) Configure(context.Context, host.NetworkConfig) error { ret
 func (n *fakeNetwork) Attach(_ context.Context, id string, want netip.Addr) (host.Attachment, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if id == "refused" {
+		return host.Attachment{}, errors.New("no address is free")
+	}
 	path := filepath.Join(n.dir, id)
 	resolv := filepath.Join(filepath.Dir(n.dir), "resolv.conf")
 	if !want.IsValid() {
