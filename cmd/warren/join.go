@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -56,6 +58,10 @@ func (n *node) cluster(ctx context.Context, s store.Store) (*v1.Cluster, error) 
 		case n.id.Cluster != "":
 			return nil, n.refuse(ctx, fmt.Errorf("%w: node %s belongs to %s, the store in %s/etcd is empty; bring it back, or run warren reset",
 				errForeign, n.id.Name, n.id.Cluster, n.dataDir))
+		}
+		if left, _ := os.ReadDir(filepath.Join(n.runDir, "tasks")); len(left) > 0 {
+			return nil, n.refuse(ctx, fmt.Errorf("%w: tasks of an earlier node run below %s, but %s is new; bring back what was there, or run warren reset",
+				errForeign, n.runDir, n.dataDir))
 		}
 		c := meta.New[v1.Cluster](v1.ClusterName)
 		c.Spec.ID = newClusterID()

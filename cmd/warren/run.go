@@ -68,6 +68,9 @@ func runNode(ctx context.Context, cfg config) error {
 	defer cancel()
 	n := &node{config: cfg, late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
 	n.status.set("store", errors.New("is starting"))
+	if cfg.manifests != "" {
+		n.status.set("manifests", errors.New("not read yet"))
+	}
 	lock, err := lockDir(cfg.runDir, 0o755)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)

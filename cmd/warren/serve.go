@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,8 +114,8 @@ func (n *node) health(ctx context.Context) []server.Check {
 	if _, err := n.late.Get(ctx, clusterKey); err == nil {
 		h := n.quorum.Health()
 		checks[0] = check("store", h.Err)
-		for _, w := range h.Warnings {
-			checks[0].Message += "warning: " + w
+		if h.Err == nil && len(h.Warnings) > 0 {
+			checks[0].Message = "warning: " + strings.Join(h.Warnings, "; ")
 		}
 	}
 	h, err := n.hosts.get()

@@ -236,3 +236,26 @@ func TestForeignStore(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+// TestDataDirectoryGone: tasks that run are not taken for rubbish by a node that knows of nothing, as when the data
+// directory is not mounted.
+func TestDataDirectoryGone(t *testing.T) {
+	t.Parallel()
+	w := running(t)
+	w.apply(service("web", image), "--wait")
+	kept := w.one("web", "runs", ready)
+	w.terminate()
+	away := w.host.DataDir + ".away"
+	if err := errors.Join(os.Rename(w.host.DataDir, away), os.Mkdir(w.host.DataDir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.sick("tasks of an earlier node run below "+w.host.RunDir, "bring back what was there, or run warren reset")
+	w.alive(kept)
+	w.terminate()
+	if err := errors.Join(os.RemoveAll(w.host.DataDir), os.Rename(away, w.host.DataDir)); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.works("later", kept)
+}
