@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/pkg/oci"
@@ -59,7 +58,7 @@ func buildSpec(in specInput) (*specs.Spec, error) {
 	s.Annotations = annotations(in.task.Labels)
 	s.Mounts = mounts(s.Mounts, in)
 	linux(s.Linux, in)
-	s.Linux.Seccomp = seccomp.DefaultProfile(s)
+	s.Linux.Seccomp = systemCalls(s)
 	return s, nil
 }
 
