@@ -111,6 +111,7 @@ func (n *node) up(ctx context.Context, api *server.Server) error {
 	n.log.Info("node is up", "node", n.id.Name, "cluster", n.id.Cluster, "version", version, "data", n.dataDir, "socket", n.runDir+"/"+server.SocketName)
 	n.begin(func() { n.lead(ctx) })
 	n.begin(func() { n.beat(ctx) })
+	n.begin(debug.FreeOSMemory) // unpacking programs and replaying logs took some that a node may not need for days
 	if n.manifests != "" {
 		n.begin(func() { n.followManifests(ctx) })
 	}

@@ -50,19 +50,20 @@ func newPlain(ctx context.Context, n *node, archive string) (*plain, error) {
 func scoped(ctx context.Context) context.Context { return namespaces.WithNamespace(ctx, "bench") }
 
 // run starts a container, says how long that took, and removes it.
-func (p *plain) run(ctx context.Context, id string) (time.Duration, error) {
-	took, remove, err := p.start(ctx, id)
+func (p *plain) run(ctx context.Context, id string, more ...oci.SpecOpts) (time.Duration, error) {
+	took, remove, err := p.start(ctx, id, more...)
 	if err != nil {
 		return 0, err
 	}
 	return took, remove()
 }
 
-func (p *plain) start(ctx context.Context, id string) (took time.Duration, remove func() error, err error) {
+func (p *plain) start(ctx context.Context, id string, more ...oci.SpecOpts) (took time.Duration, remove func() error, err error) {
 	ctx = scoped(ctx)
+	spec := append([]oci.SpecOpts{oci.WithImageConfig(p.image), oci.WithCgroup(p.cgroup + id)}, more...)
 	began := time.Now()
 	c, err := p.client.NewContainer(ctx, id, client.WithImage(p.image), client.WithSnapshotter("overlayfs"),
-		client.WithNewSnapshot(id, p.image), client.WithNewSpec(oci.WithImageConfig(p.image), oci.WithCgroup(p.cgroup+id)), p.runtime)
+		client.WithNewSnapshot(id, p.image), client.WithNewSpec(spec...), p.runtime)
 	if err != nil {
 		return 0, nil, err
 	}
