@@ -42,7 +42,7 @@ func (p *program) wait(ctx context.Context, s *grpcstore.Store, keys []meta.Key,
 	switch {
 	case errors.Is(err, errSettled):
 		return nil
-	case ctx.Err() == nil && timed.Err() != nil:
+	case ctx.Err() == nil && (timed.Err() != nil || errors.Is(err, context.DeadlineExceeded)): // the connection's clock may be ahead of ours
 		return w.late(most)
 	}
 	return err
