@@ -71,8 +71,11 @@ func (n *census) add(c *checker, t *v1.Task) {
 	case c.stuck(t):
 		n.stuck++
 	}
-	if s := c.services[t.Spec.Service]; t.Spec.Image == s.Spec.Image {
+	s := c.services[t.Spec.Service]
+	if t.Spec.Image == s.Spec.Image {
 		n.fresh++
+	}
+	if t.Spec.TemplateHash == s.Status.Image.Template {
 		n.split = n.split || n.digest != "" && t.Status.ImageDigest != "" && n.digest != t.Status.ImageDigest
 		n.digest = max(n.digest, t.Status.ImageDigest)
 	}

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"time"
@@ -51,11 +52,11 @@ func (d *decision) keep(t *v1.Task, s host.State, there bool) {
 	}
 }
 
-// start wants an attempt to be there.
+// start wants an attempt to be there. What the image meant at the first attempt it means at all others.
 func (d *decision) start(t *v1.Task, attempt, failures int) {
 	d.want = &host.Task{
 		Name: t.Metadata.Name, UID: t.Metadata.UID, Service: t.Spec.Service, Attempt: attempt, Failures: failures,
-		Template: t.Spec.TaskTemplate, ImageDigest: t.Spec.ImageDigest, Labels: t.Metadata.Labels,
+		Template: t.Spec.TaskTemplate, ImageDigest: cmp.Or(t.Spec.ImageDigest, d.status.ImageDigest), Labels: t.Metadata.Labels,
 	}
 }
 
