@@ -3,12 +3,15 @@ package warrenctl
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/cmd/warrenctl/jsonpath"
 	"warren.io/warren/runtime/manifest"
+	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -20,16 +23,26 @@ type query struct {
 	output   string
 	// prefixed: names stand with their kind, since there are several kinds.
 	prefixed bool
+
+	template *jsonpath.Template
+	columns  []cell
+	order    *jsonpath.Path
+	demands  []demand
 }
 
 func (p *program) getVerb() *cli.Command {
 	return &cli.Command{
 		Name: "get", Usage: "list resources, or show some", ArgsUsage: "KIND [NAME...] | KIND/NAME... | all",
 		Description: "KIND is one of " + kindNames() + ".\n" +
-			"A selector is a list like app=web,tier!=db,env in (a,b),present,!absent.",
+			"A selector is a list like app=web,tier!=db,env in (a,b),present,!absent; a field selector one like\n" +
+			"status.phase=Running,spec.node!=n1. A path is one like .spec.node, .status.conditions[0].reason, .spec.env[*].name\n" +
+			"or .status.conditions[?(@.status==\"False\")].type; a template is text with paths in braces, over a List where there\n" +
+			"are several: {range .items[*]}{.metadata.name}{\"\\n\"}{end}.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "wide, json, yaml or name"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: outputs},
 			&cli.StringFlag{Name: "selector", Aliases: []string{"l"}, Usage: "only those with these labels"},
+			&cli.StringFlag{Name: "field-selector", Usage: "only those with these values of fields"},
+			&cli.StringFlag{Name: "sort-by", Usage: "in the order of what is at this path"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on with what changes"},
 		},
 		Action: func(c *cli.Context) error {
@@ -62,12 +75,7 @@ func kindNames() string {
 }
 
 func queryOf(c *cli.Context) (*query, error) {
-	q := &query{selector: c.String("selector"), output: c.String("output")}
-	switch q.output {
-	case "", "wide", "json", "yaml", "name":
-	default:
-		return nil, usagef("output %q is not known; use wide, json, yaml or name", q.output)
-	}
+	q := &query{selector: c.String("selector")}
 	words := c.Args().Slice()
 	if len(words) == 0 {
 		return nil, try(usagef("get what?"), "warrenctl get all")
@@ -77,7 +85,7 @@ func queryOf(c *cli.Context) (*query, error) {
 			return nil, usagef("%q after all", words[1])
 		}
 		q.kinds, q.prefixed = everything(), true
-		return q, nil
+		return q, q.shape(c)
 	}
 	kind, keys, err := keysOf(words)
 	if err != nil {
@@ -89,10 +97,10 @@ func queryOf(c *cli.Context) (*query, error) {
 		q.kinds = kindsOf(keys)
 		q.prefixed = len(q.kinds) > 1
 	}
-	if len(keys) > 0 && q.selector != "" {
+	if len(keys) > 0 && (q.selector != "" || c.String("field-selector") != "") {
 		return nil, usagef("names and a selector cannot be used together")
 	}
-	return q, nil
+	return q, q.shape(c)
 }
 
 // everything is all but events, which are many and have a verb of their own.
@@ -131,6 +139,15 @@ func (q *query) filter() grpcstore.Filter {
 	return f
 }
 
+// view is what the query can see of a store; what leaves it looks deleted.
+func (q *query) view(s *grpcstore.Store) store.Store {
+	narrow := s.Filter(q.filter())
+	if len(q.demands) == 0 {
+		return narrow
+	}
+	return store.View(narrow, q.matches)
+}
+
 func (q *query) wants(key meta.Key) bool {
 	if len(q.keys) == 0 {
 		return true
@@ -148,7 +165,7 @@ func (p *program) get(c *cli.Context, s *grpcstore.Store, q *query) error {
 	var objects []meta.Object
 	var missing []error
 	if len(q.keys) == 0 {
-		all, _, err := s.Filter(q.filter()).List(c.Context)
+		all, _, err := q.view(s).List(c.Context)
 		if err != nil {
 			return err
 		}
@@ -176,7 +193,16 @@ func (p *program) objects(q *query, objects []meta.Object) error {
 	for _, k := range q.kinds {
 		ordered = append(ordered, sorted(k, ofKind(k, objects))...)
 	}
+	ordered = q.ordered(ordered)
 	switch q.output {
+	case "jsonpath":
+		if len(q.keys) == 1 {
+			return p.filled(q, docOf(ordered[0]))
+		}
+		return p.filled(q, docOf(listOf(ordered)))
+	case "custom-columns":
+		q.custom(ordered...).print(p.out)
+		return nil
 	case "json":
 		text, err := toJSON(ordered, len(q.keys) == 1)
 		p.printf("%s", text)
@@ -203,8 +229,15 @@ func (q *query) nothing() string {
 	if !q.prefixed {
 		what = q.kinds[0].Plural
 	}
+	var with []string
 	if q.selector != "" {
-		return fmt.Sprintf("no %s with %s", what, q.selector)
+		with = append(with, q.selector)
+	}
+	for _, d := range q.demands {
+		with = append(with, d.String())
+	}
+	if len(with) > 0 {
+		return fmt.Sprintf("no %s with %s", what, strings.Join(with, ","))
 	}
 	return "no " + what
 }

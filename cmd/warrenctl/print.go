@@ -105,13 +105,18 @@ func sorted(k *meta.Kind, objects []meta.Object) []meta.Object {
 	return out
 }
 
+// listOf is the document that holds several.
+func listOf(objects []meta.Object) map[string]any {
+	return map[string]any{"apiVersion": meta.APIVersion, "kind": meta.ListKind, "items": append([]meta.Object{}, objects...)}
+}
+
 // toJSON writes one object, or several as a List, in the form that apply reads.
 func toJSON(objects []meta.Object, single bool) ([]byte, error) {
 	var v any = objects
 	if single {
 		v = objects[0]
 	} else {
-		v = map[string]any{"apiVersion": meta.APIVersion, "kind": meta.ListKind, "items": append([]meta.Object{}, objects...)}
+		v = listOf(objects)
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -63,6 +63,9 @@ type node struct {
 
 func setup(env *testscript.Env) error {
 	n := &node{mem: memstore.New()}
+	if err := demo(env.WorkDir); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "warrenctl") // a socket's path has to be short
 	if err != nil {
 		return err
@@ -85,6 +88,19 @@ func setup(env *testscript.Env) error {
 	env.Values["node"] = n
 	env.Setenv("WARREN_SERVER", "unix://"+filepath.Join(dir, server.SocketName))
 	return nil
+}
+
+// demo gives a script the demo cluster to put, unless it has one of its own.
+func demo(dir string) error {
+	path := filepath.Join(dir, "cluster.json")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	data, err := os.ReadFile("testdata/cluster.json")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
 }
 
 func run(ts *testscript.TestScript, want int, args []string) {

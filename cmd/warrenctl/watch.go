@@ -132,7 +132,7 @@ func (p *program) watch(ctx context.Context, s *grpcstore.Store, q *query) error
 		}
 		return p.first(q, mine, widths)
 	}
-	return p.changes(ctx, s.Filter(q.filter()), first, func(c store.Change) error {
+	return p.changes(ctx, q.view(s), first, func(c store.Change) error {
 		if !q.wants(c.Key) {
 			return nil
 		}
@@ -141,6 +141,12 @@ func (p *program) watch(ctx context.Context, s *grpcstore.Store, q *query) error
 }
 
 func (p *program) first(q *query, objects []meta.Object, widths map[string][]int) error {
+	if q.output == "custom-columns" {
+		t := q.custom(objects...)
+		widths[""] = t.widths()
+		t.printAligned(p.out, widths[""])
+		return nil
+	}
 	if q.output != "" && q.output != "wide" {
 		for _, o := range objects {
 			if err := p.change(q, store.Change{Key: o.Key(), Object: o}, widths); err != nil {
@@ -188,8 +194,12 @@ func (p *program) change(q *query, c store.Change, widths map[string][]int) erro
 		p.printf("%s deleted\n", lower(c.Key.Kind, c.Key.Name))
 	case q.output == "name":
 		p.printf("%s\n", lower(c.Key.Kind, c.Key.Name))
-	case c.Object == nil && (q.output == "json" || q.output == "yaml"):
+	case c.Object == nil && q.output != "" && q.output != "wide":
 		p.note("%s deleted", lower(c.Key.Kind, c.Key.Name))
+	case q.output == "jsonpath":
+		err = p.filled(q, docOf(c.Object))
+	case q.output == "custom-columns":
+		q.custom(c.Object)[1:].printAligned(p.out, widths[""])
 	case q.output == "json":
 		text, err = toJSON([]meta.Object{c.Object}, true)
 	case q.output == "yaml":
