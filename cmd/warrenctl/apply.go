@@ -3,7 +3,6 @@ package warrenctl
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,7 +25,7 @@ func (p *program) applyVerb() *cli.Command {
 			fileFlag(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would happen and change nothing"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until all tasks of the applied services run what was applied"},
-			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait"},
+			timeoutFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			objects, err := p.read(c)
@@ -48,7 +47,7 @@ func (p *program) applyVerb() *cli.Command {
 			if !c.Bool("wait") {
 				return nil
 			}
-			return p.wait(c.Context, s, keysOfPlan(plan), c.Duration("timeout"))
+			return p.waiting(keysOfPlan(plan)).run(c.Context, s, c.Duration("timeout"))
 		},
 	}
 }

@@ -13,7 +13,8 @@ func (p *program) deleteVerb() *cli.Command {
 	return &cli.Command{
 		Name: "delete", Usage: "remove resources, all or none", ArgsUsage: "KIND/NAME... | KIND NAME... | -f FILE|DIR|-",
 		Description: "Deleting a service stops its tasks. Deleting a task makes the service start another in its place.",
-		Flags:       []cli.Flag{fileFlag()},
+		Flags: []cli.Flag{fileFlag(), &cli.BoolFlag{Name: "wait", Usage: "wait until they are gone, and the tasks of deleted services too"},
+			timeoutFlag()},
 		Action: func(c *cli.Context) error {
 			keys, err := p.victims(c)
 			if err != nil {
@@ -22,6 +23,12 @@ func (p *program) deleteVerb() *cli.Command {
 			s, err := p.server(c)
 			if err != nil {
 				return err
+			}
+			w := &leaving{keys: keys, left: map[meta.Key]bool{}}
+			if c.Bool("wait") {
+				if err := w.find(c.Context, s); err != nil {
+					return err
+				}
 			}
 			ops := make([]store.Op, len(keys))
 			for i, key := range keys {
@@ -33,7 +40,7 @@ func (p *program) deleteVerb() *cli.Command {
 			for _, key := range keys {
 				p.printf("%s deleted\n", lower(key.Kind, key.Name))
 			}
-			return nil
+			return w.wait(c.Context, p, s, c.Duration("timeout"))
 		},
 	}
 }

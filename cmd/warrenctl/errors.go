@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,6 +88,9 @@ func (p *program) explain(err error) int {
 		} else {
 			p.note("warrenctl: %d problems; nothing was done", n)
 		}
+		if e.try != "" {
+			p.note("try: %s", e.try)
+		}
 		return e.code
 	}
 	p.note("warrenctl: %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
@@ -110,6 +114,11 @@ func nextStep(err error) string {
 		return "the same again: it was changed by somebody else meanwhile"
 	}
 	return ""
+}
+
+// late tells whether an error is the end of a wait, and not of the whole command.
+func late(ctx, timed context.Context, err error) bool {
+	return ctx.Err() == nil && (timed.Err() != nil || errors.Is(err, context.DeadlineExceeded))
 }
 
 // isTerminal tells whether a stream is one that people watch.

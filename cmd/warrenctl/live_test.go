@@ -95,7 +95,7 @@ func (n *live) down() {
 func (n *live) run(terminal bool, args ...string) {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	p := &program{in: strings.NewReader(""), out: &n.out, err: &n.err, now: func() time.Time { return noon }, live: terminal}
+	p := &program{in: strings.NewReader(""), out: &n.out, err: &n.err, now: func() time.Time { return noon }, getenv: os.Getenv, live: terminal}
 	args = append([]string{"--server", "unix://" + filepath.Join(n.dir, server.SocketName)}, args...)
 	go func() { n.code <- p.main(ctx, args) }()
 }
@@ -119,6 +119,19 @@ func (n *live) prints(to *text, want string) {
 	for end := time.Now().Add(soon); !strings.Contains(to.String(), want); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			n.t.Fatalf("%q is not printed, but %q and %q", want, &n.out, &n.err)
+		}
+	}
+}
+
+// appears waits until a file is there.
+func (n *live) appears(file string) {
+	n.t.Helper()
+	for end := time.Now().Add(soon); ; time.Sleep(2 * time.Millisecond) {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			n.t.Fatalf("%s does not appear; printed %q and %q", file, &n.out, &n.err)
 		}
 	}
 }
@@ -231,7 +244,7 @@ func TestApplyWaitsOnATerminal(t *testing.T) {
 	n.put(svc("web", 1, 1, 2, 1))
 	n.prints(&n.err, "\x1b[1A\r\x1b[Kservice/web: 1 of 2 ready\n")
 	n.remove("Service", "web")
-	if code := n.exit(); code != codeFailed || !strings.Contains(n.err.String(), "warrenctl: wait for service/web: it was deleted") {
+	if code := n.exit(); code != codeNo || !strings.Contains(n.err.String(), "warrenctl: wait for service/web: it was deleted") {
 		t.Errorf("exit code %d: %s", code, &n.err)
 	}
 }

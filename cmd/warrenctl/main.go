@@ -31,6 +31,7 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	now      func() time.Time
+	getenv   func(string) string
 	// live tells that err is a terminal, on which lines may be written over.
 	live bool
 	conn *grpcstore.Store
@@ -40,7 +41,7 @@ type program struct {
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p := &program{in: os.Stdin, out: stdout, err: stderr, now: time.Now, live: isTerminal(stderr)}
+	p := &program{in: os.Stdin, out: stdout, err: stderr, now: time.Now, getenv: os.Getenv, live: isTerminal(stderr)}
 	return p.main(ctx, args)
 }
 
@@ -76,7 +77,7 @@ func (p *program) main(ctx context.Context, args []string) int {
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("print: %w", out.err)
 	}
-	if ctx.Err() != nil && !isQuiet(err) {
+	if ctx.Err() != nil && err != nil && !isQuiet(err) {
 		return codeInterrupted
 	}
 	return p.explain(err)
@@ -98,8 +99,8 @@ func (p *program) app() *cli.App {
 			&cli.StringFlag{Name: "keys", EnvVars: []string{"WARREN_KEYS"},
 				Usage: "for HOST:PORT: directory with ca.crt, admin.crt and admin.key, as the node made them in DATA_DIR/keys"}},
 		Commands: []*cli.Command{
-			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.scaleVerb(), p.logsVerb(),
-			p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.versionVerb(), p.helpVerb(),
+			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
+			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(), p.logsVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}

@@ -1,7 +1,6 @@
 package warrenctl
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
-	"warren.io/warren/runtime/store"
 )
 
 // scaling is one service and the number of its tasks.
@@ -32,18 +30,19 @@ func (p *program) scaleVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
-			for try := 1; ; try++ {
-				lines, err := scale(c, s, wanted)
-				if err == nil {
-					p.printf("%s", lines)
-					return nil
-				}
-				if try == 8 || !errors.Is(err, store.ErrConflict) {
-					return err
-				}
-			}
+			return p.modify(c.Context, s, keysOfScalings(wanted), func(o meta.Object) (string, error) {
+				return scale(o.(*v1.Service), wanted)
+			})
 		},
 	}
+}
+
+func keysOfScalings(wanted []scaling) []meta.Key {
+	var out []meta.Key
+	for _, w := range wanted {
+		out = append(out, w.key)
+	}
+	return out
 }
 
 func scalings(c *cli.Context) ([]scaling, error) {
@@ -74,31 +73,15 @@ func scalings(c *cli.Context) ([]scaling, error) {
 	return out, nil
 }
 
-// scale writes the numbers in one commit and returns what there is to say about it.
-func scale(c *cli.Context, s store.Store, wanted []scaling) (string, error) {
-	var ops []store.Op
-	text := ""
+// scale sets the number of a service; of several for the same, the last one holds.
+func scale(s *v1.Service, wanted []scaling) (string, error) {
+	if s.Spec.Mode == v1.Global {
+		return "", fmt.Errorf("%s runs one task on every node; it has no number of its own", lower(s.Kind, s.Metadata.Name))
+	}
 	for _, w := range wanted {
-		o, err := s.Get(c.Context, w.key)
-		if err != nil {
-			return "", about(w.key, err)
+		if w.key == s.Key() {
+			s.Spec.Replicas = &w.replicas
 		}
-		svc := o.Clone().(*v1.Service)
-		name := lower(w.key.Kind, w.key.Name)
-		if svc.Spec.Mode == v1.Global {
-			return "", fmt.Errorf("%s runs one task on every node; it has no number of its own", name)
-		}
-		if svc.Spec.Replicas != nil && *svc.Spec.Replicas == w.replicas {
-			text += name + " unchanged\n"
-			continue
-		}
-		svc.Spec.Replicas = &w.replicas
-		ops = append(ops, store.UpdateOp(svc))
-		text += fmt.Sprintf("%s scaled to %d\n", name, w.replicas)
 	}
-	if len(ops) == 0 {
-		return text, nil
-	}
-	_, err := s.Commit(c.Context, ops...)
-	return text, err
+	return fmt.Sprintf("scaled to %d", *s.Spec.Replicas), nil
 }

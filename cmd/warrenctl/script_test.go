@@ -125,7 +125,7 @@ func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io
 		}
 	}
 	var out, err bytes.Buffer
-	p := &program{in: bytes.NewReader(in), out: &out, err: &err, now: func() time.Time { return noon }}
+	p := &program{in: bytes.NewReader(in), out: &out, err: &err, now: func() time.Time { return noon }, getenv: ts.Getenv}
 	code := p.main(context.Background(), args)
 	work := ts.Getenv("WORK") + "/"
 	_, _ = io.WriteString(stdout, strings.ReplaceAll(out.String(), work, ""))

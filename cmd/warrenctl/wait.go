@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/store"
@@ -25,24 +27,35 @@ type waiting struct {
 	tasks    map[string]map[string]*v1.Task // by service and name
 	said     map[meta.Key]string            // what was printed last
 	lines    int                            // that are on the terminal and will be written over
+	// before are the templates that services had before a restart: until they have others, nothing of it has happened.
+	before map[meta.Key]string
 }
 
-// wait returns when all services run what was applied; in between it shows how far they are.
-func (p *program) wait(ctx context.Context, s *grpcstore.Store, keys []meta.Key, most time.Duration) error {
+// timeoutFlag bounds all waits.
+func timeoutFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait"}
+}
+
+// waiting begins to wait for the services among keys.
+func (p *program) waiting(keys []meta.Key) *waiting {
 	w := &waiting{p: p, services: map[meta.Key]*v1.Service{}, tasks: map[string]map[string]*v1.Task{}, said: map[meta.Key]string{}}
 	for _, key := range keys {
 		if key.Kind == v1.ServiceKind.Name {
 			w.keys = append(w.keys, key)
 		}
 	}
-	limit := time.Now().Add(most)
-	timed, cancel := context.WithDeadline(ctx, limit)
+	return w
+}
+
+// run returns when all services run what was asked for; in between it shows how far they are.
+func (w *waiting) run(ctx context.Context, s *grpcstore.Store, most time.Duration) error {
+	timed, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	err := p.changes(timed, s.Only(v1.ServiceKind.Name, v1.TaskKind.Name), w.all, w.one)
+	err := w.p.changes(timed, s.Only(v1.ServiceKind.Name, v1.TaskKind.Name), w.all, w.one)
 	switch {
 	case errors.Is(err, errSettled):
 		return nil
-	case ctx.Err() == nil && (timed.Err() != nil || errors.Is(err, context.DeadlineExceeded)): // the connection's clock may be ahead of ours
+	case late(ctx, timed, err):
 		return w.late(most)
 	}
 	return err
@@ -79,22 +92,54 @@ func (w *waiting) take(key meta.Key, o meta.Object) {
 	}
 }
 
-// settled tells whether a service runs what its newest spec says, and nothing else.
-func settled(s *v1.Service) bool {
-	st := s.Status
-	return st.ObservedGeneration >= s.Metadata.Generation && st.Ready >= st.Desired && st.Updated >= st.Desired && st.Tasks <= st.Desired
+// settled tells whether a service runs what its newest spec says, and nothing else. Tasks that have done their work and
+// ended, as their restart policy allows, count like those that run.
+func (w *waiting) settled(s *v1.Service) bool {
+	st, ended := s.Status, 0
+	for _, t := range w.tasks[s.Metadata.Name] {
+		if t.Status.Phase == v1.TaskComplete && t.Spec.TemplateHash == st.Image.Template {
+			ended++
+		}
+	}
+	return w.observed(s) && st.Ready+ended >= st.Desired && st.Updated >= st.Desired && st.Tasks <= st.Desired
+}
+
+// observed tells whether the status is about what was asked for.
+func (w *waiting) observed(s *v1.Service) bool {
+	old, restarted := w.before[s.Key()]
+	return s.Status.ObservedGeneration >= s.Metadata.Generation && (!restarted || s.Status.Image.Template != old)
+}
+
+// hopeless says why waiting longer will not help: a task of the newest version was given up, or can never run. Without a
+// platform known, its successor may be sent to another machine.
+func (w *waiting) hopeless(s *v1.Service) error {
+	if !w.observed(s) {
+		return nil
+	}
+	tasks := w.tasks[s.Metadata.Name]
+	for _, name := range meta.SortedKeys(tasks) {
+		t := tasks[name]
+		final := t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected && len(t.Spec.Platforms) > 0
+		if final && t.Spec.TemplateHash == s.Status.Image.Template && t.Metadata.Deleted.IsZero() {
+			err := fmt.Errorf("%s will not be ready: %s: %s", lower(s.Kind, s.Metadata.Name), name, clean(reasonOf(t)))
+			return &exit{error: err, code: codeNo, try: "warrenctl describe task/" + name}
+		}
+	}
+	return nil
 }
 
 // show prints how far all services are; errSettled when there is nothing left to wait for.
 func (w *waiting) show() error {
-	done := true
+	done, no := true, error(nil)
 	var lines []string
 	for _, key := range w.keys {
 		s := w.services[key]
 		if s == nil {
-			return fmt.Errorf("wait for %s: it was deleted", lower(key.Kind, key.Name))
+			return &exit{error: fmt.Errorf("wait for %s: it was deleted", lower(key.Kind, key.Name)), code: codeNo}
 		}
-		done = done && settled(s)
+		if no = errors.Join(no, w.hopeless(s)); !w.settled(s) {
+			done = false
+		}
 		line := w.line(s)
 		if line != w.said[key] && !w.p.live {
 			w.p.note("%s", line)
@@ -108,7 +153,7 @@ func (w *waiting) show() error {
 	if done {
 		return errSettled
 	}
-	return nil
+	return no
 }
 
 // rewrite puts the lines in the place of those before.
@@ -128,7 +173,7 @@ func (w *waiting) rewrite(lines []string) {
 func (w *waiting) line(s *v1.Service) string {
 	name := lower(v1.ServiceKind.Name, s.Metadata.Name)
 	st := s.Status
-	if st.ObservedGeneration < s.Metadata.Generation {
+	if !w.observed(s) {
 		return name + ": waiting for the cluster"
 	}
 	text := fmt.Sprintf("%s: %d of %d ready", name, st.Ready, st.Desired)
@@ -151,7 +196,7 @@ func (w *waiting) line(s *v1.Service) string {
 func (w *waiting) late(most time.Duration) error {
 	var all []error
 	for _, key := range w.keys {
-		if s := w.services[key]; s == nil || !settled(s) {
+		if s := w.services[key]; s == nil || !w.settled(s) {
 			all = append(all, fmt.Errorf("%s is not ready after %s%s", lower(key.Kind, key.Name), most, w.why(key.Name)))
 		}
 	}

@@ -46,7 +46,7 @@ type decision struct {
 
 // decide looks at what is there and takes the next step towards what is wanted.
 func decide(w world) plan {
-	d := &decision{world: w, hash: templateHash(w.svc), state: map[string]v1.NodeState{}, tasks: map[slot]*v1.Task{}}
+	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, tasks: map[slot]*v1.Task{}}
 	for _, n := range w.nodes {
 		d.state[n.Metadata.Name] = n.Status.State
 	}

@@ -1,9 +1,6 @@
 package reconciler
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,16 +36,6 @@ func countOf(t *v1.Task) int64 {
 	n := t.Metadata.Name
 	c, _ := strconv.ParseInt(n[strings.LastIndexByte(n, '-')+1:], 10, 64)
 	return c
-}
-
-// templateHash tells templates apart: tasks with another hash than their service's are outdated.
-func templateHash(s *v1.Service) string {
-	data, err := json.Marshal(s.Spec.TaskTemplate)
-	if err != nil {
-		panic(err) // plain data always encodes
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:6])
 }
 
 // learnImage takes over what the first task of this template found out about the image, so that all others use the same.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sort"
+	"strings"
 
 	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/store"
@@ -125,6 +127,7 @@ func compare(want, have meta.Object, set string) (Step, error) {
 	o := want.Clone()
 	o.SetDefaults()
 	step := Step{Key: o.Key(), Action: Created}
+	keepMarks(o, have)
 	if have == nil {
 		mark(o, set)
 		step.op = store.CreateOp(o)
@@ -159,6 +162,26 @@ func mark(o meta.Object, set string) {
 		m.Labels = map[string]string{}
 	}
 	m.Labels[SetLabel] = set
+}
+
+// systemMarks is before the keys of annotations that are not written in files, but by verbs: when a restart was asked for.
+const systemMarks = "warren.io/"
+
+// keepMarks gives o the marks of have, whatever its file says: a file from before a restart is no reason for another one.
+func keepMarks(o, have meta.Object) {
+	isMark := func(key, _ string) bool { return strings.HasPrefix(key, systemMarks) }
+	maps.DeleteFunc(o.Meta().Annotations, isMark)
+	if have == nil {
+		return
+	}
+	for key, value := range have.Meta().Annotations {
+		if isMark(key, value) {
+			if o.Meta().Annotations == nil {
+				o.Meta().Annotations = map[string]string{}
+			}
+			o.Meta().Annotations[key] = value
+		}
+	}
 }
 
 // over makes o a new version of have: what the system wrote stays.

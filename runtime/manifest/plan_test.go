@@ -202,3 +202,24 @@ func TestApplyAmongOthers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// When a restart was asked for is not a matter of files: not to forget it, and not to ask for it again.
+func TestApplyKeepsTheRestart(t *testing.T) {
+	at := func(when string) func(*v1.Service) {
+		return func(s *v1.Service) { s.Metadata.Annotations = map[string]string{v1.RestartedAt: when, "note": "x"} }
+	}
+	st := admitted()
+	if apply(t, st, Options{}, service("web", at("before"))); get(t, st, "web").Metadata.Annotations[v1.RestartedAt] != "" {
+		t.Error("a file asked for a restart")
+	}
+	mem := memstore.New(service("web", at("noon")))
+	if got := apply(t, mem, Options{}, service("web", at("before"))); got != "=web" {
+		t.Errorf("an older file: %s", got)
+	}
+	if got := apply(t, mem, Options{}, service("web")); got != "~web" {
+		t.Errorf("without a note: %s", got)
+	}
+	if got := get(t, mem, "web").Metadata.Annotations; len(got) != 1 || got[v1.RestartedAt] != "noon" {
+		t.Errorf("annotations %v", got)
+	}
+}
