@@ -52,6 +52,7 @@ type imageStore struct {
 	work    sync.WaitGroup // the pulls
 	mu      sync.Mutex
 	flights map[string]*flight // pulls that are going on, by full name
+	imports int                // that are going on
 	arrived chan struct{}      // closed and renewed when images came by another way
 }
 

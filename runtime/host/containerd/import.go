@@ -28,6 +28,10 @@ func (h *Host) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
 		return nil, fmt.Errorf("import image: %w", err)
 	}
 	defer func() { _ = plain.Close() }()
+	defer h.images.dropKept(context.WithoutCancel(ctx))
+	if err := h.images.keepUsed(ctx); err != nil {
+		return nil, fmt.Errorf("import image: %w", err)
+	}
 	found, err := h.client.Import(ctx, plain, client.WithImageRefTranslator(archiveName), client.WithSkipMissing())
 	if errors.Is(err, images.ErrEmptyWalk) {
 		return nil, fmt.Errorf("import image: the archive has no variant for %s", platforms.DefaultString())

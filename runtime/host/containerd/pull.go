@@ -10,11 +10,13 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"warren.io/warren/runtime/host"
 )
@@ -93,7 +95,8 @@ func (s *imageStore) fetch(ctx context.Context, name string) (*image, error) {
 // whyNot looks whether a pull failed because the image was not made for this machine.
 func (s *imageStore) whyNot(ctx context.Context, resolver remotes.Resolver, name string, cause error) error {
 	cause = fmt.Errorf("pull %s: %w", name, cause)
-	if ctx.Err() != nil {
+	var unreachable *url.Error
+	if ctx.Err() != nil || errors.As(cause, &unreachable) || errors.Is(cause, errNoAnswer) {
 		return cause
 	}
 	_, target, err := resolver.Resolve(ctx, name)
@@ -114,10 +117,30 @@ func (s *imageStore) whyNot(ctx context.Context, resolver remotes.Resolver, name
 // resolver speaks to registries: HTTPS, but plain HTTP to this machine itself, with the credentials as they are now.
 func (s *imageStore) resolver() remotes.Resolver {
 	auth := docker.NewDockerAuthorizer(docker.WithAuthCreds(s.login))
-	return docker.NewResolver(docker.ResolverOptions{
+	return patient{docker.NewResolver(docker.ResolverOptions{
 		Hosts: docker.ConfigureDefaultRegistries(
 			docker.WithAuthorizer(auth), docker.WithPlainHTTP(docker.MatchLocalhost)),
-	})
+	})}
+}
+
+// errNoAnswer means that a registry said nothing at all, as when packets vanish on the way.
+var errNoAnswer = errors.New("the registry does not answer")
+
+// resolvePatience is how long a registry may take to say what a name means. Content may take as long as it takes.
+const resolvePatience = 15 * time.Second
+
+// patient is a resolver that gives up, so that people are told what their task waits for.
+type patient struct{ remotes.Resolver }
+
+// Resolve implements remotes.Resolver.
+func (p patient) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
+	limited, cancel := context.WithTimeout(ctx, resolvePatience)
+	defer cancel()
+	name, target, err := p.Resolver.Resolve(limited, ref)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w within %s: %v", errNoAnswer, resolvePatience, err)
+	}
+	return name, target, err
 }
 
 // login finds user and secret for a registry's host name. No user and a secret is an identity token.
