@@ -3,13 +3,15 @@
 //	assets DIR NAME...
 //
 // For each DIR/NAME it writes DIR/NAME.zst, and one DIR/manifest.json with the size and SHA-256 of every uncompressed program, so
-// that a node never has to read megabytes of itself only to name them. It is a Go program so that a build needs no zstd command.
+// that a node never has to read megabytes of itself only to name them. Each program is packed as its difference from the one before:
+// they have much of Go's library in common. It is a Go program so that a build needs no zstd command.
 package main
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,13 +19,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// windowSize covers a whole helper, so that its end can refer to its beginning. Unpacking needs that much memory, once.
-const windowSize = 16 << 20
+// windowSize covers a program and the one before, so that its end can refer to the beginning of that one.
+const windowSize = 32 << 20
 
 // entry is one program in the manifest.
 type entry struct {
 	SHA256 string `json:"sha256"`
 	Size   int    `json:"size"`
+	Base   string `json:"base,omitempty"` // the sum of the program before
 }
 
 func main() {
@@ -41,25 +44,23 @@ func main() {
 func pack(dir string, names []string) error {
 	path := filepath.Join(dir, "manifest.json")
 	before, after := readManifest(path), map[string]entry{}
+	var last entry
+	var base []byte
 	for _, name := range names {
 		raw, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(raw)
-		after[name] = entry{SHA256: hex.EncodeToString(sum[:]), Size: len(raw)}
+		last = entry{SHA256: hex.EncodeToString(sum[:]), Size: len(raw), Base: last.SHA256}
+		after[name] = last
 		archive := filepath.Join(dir, name+".zst")
-		if _, err := os.Stat(archive); err == nil && before[name] == after[name] {
-			continue
+		if _, err := os.Stat(archive); err != nil || before[name] != last {
+			if err := compress(archive, raw, base); err != nil {
+				return fmt.Errorf("compress %s: %w", name, err)
+			}
 		}
-		packed, err := compress(raw)
-		if err != nil {
-			return fmt.Errorf("compress %s: %w", name, err)
-		}
-		if err := replace(archive, packed); err != nil {
-			return err
-		}
-		fmt.Printf("%s: %d -> %d bytes\n", archive, len(raw), len(packed))
+		base = raw
 	}
 	data, err := json.MarshalIndent(after, "", "  ")
 	if err != nil {
@@ -77,12 +78,18 @@ func readManifest(path string) map[string]entry {
 	return m
 }
 
-func compress(raw []byte) ([]byte, error) {
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(windowSize))
-	if err != nil {
-		return nil, err
+func compress(archive string, raw, base []byte) error {
+	options := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(windowSize)}
+	if base != nil {
+		options = append(options, zstd.WithEncoderDictRaw(1, base))
 	}
-	return w.EncodeAll(raw, nil), w.Close()
+	w, err := zstd.NewWriter(nil, options...)
+	if err != nil {
+		return err
+	}
+	packed := w.EncodeAll(raw, nil)
+	fmt.Printf("%s: %d -> %d bytes\n", archive, len(raw), len(packed))
+	return errors.Join(w.Close(), replace(archive, packed))
 }
 
 // replace never leaves half a file behind: a build may be interrupted.

@@ -1,14 +1,12 @@
 package containerd
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -88,8 +86,9 @@ func unpackTo(from fs.FS, dir string, manifest map[string]asset) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
+	var before []byte
 	for _, name := range assetNames {
-		if err := unpackFile(from, name, filepath.Join(tmp, name), manifest[name]); err != nil {
+		if before, err = unpackFile(from, name, filepath.Join(tmp, name), manifest[name], before); err != nil {
 			return err
 		}
 	}
@@ -105,27 +104,30 @@ func unpackTo(from fs.FS, dir string, manifest map[string]asset) error {
 	return syncDir(filepath.Dir(dir))
 }
 
-func unpackFile(from fs.FS, name, to string, want asset) error {
+// unpackFile writes a program, which is packed as its difference from the one before, and returns it.
+func unpackFile(from fs.FS, name, to string, want asset, before []byte) ([]byte, error) {
 	packed, err := fs.ReadFile(from, "assets/"+name+".zst")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	z, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1))
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderDictRaw(1, before))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer z.Close()
+	raw, err := z.DecodeAll(packed, make([]byte, 0, want.Size))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != want.SHA256 {
+		return nil, fmt.Errorf("%s does not match its checksum", name)
+	}
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, sum), z)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil && hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
-		err = fmt.Errorf("%s does not match its checksum", name)
-	}
-	return err
+	_, err = f.Write(raw)
+	return raw, errors.Join(err, f.Sync(), f.Close())
 }
 
 func syncDir(dir string) error {
