@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -173,6 +174,9 @@ func ensureInner(h *netlink.Handle, inner netlink.Link, address netip.Prefix, gw
 	if err := ensureUp(h, lo, 0); err != nil {
 		return err
 	}
+	if err := ensureMAC(h, inner, taskMAC(address.Addr())); err != nil {
+		return err
+	}
 	if err := ensureTaskAddress(h, inner, address); err != nil {
 		return err
 	}
@@ -180,6 +184,18 @@ func ensureInner(h *netlink.Handle, inner netlink.Link, address netip.Prefix, gw
 		return err
 	}
 	return ensureDefaultRoute(h, inner, gw)
+}
+
+// ensureMAC matters for a link that was made for another address, when we were killed before it got that: the address goes
+// to another task, and two links with one MAC on a bridge take each other's packets.
+func ensureMAC(h *netlink.Handle, inner netlink.Link, mac net.HardwareAddr) error {
+	if bytes.Equal(inner.Attrs().HardwareAddr, mac) {
+		return nil
+	}
+	if err := h.LinkSetHardwareAddr(inner, mac); err != nil {
+		return fmt.Errorf("set MAC of %s: %w", taskLink, err)
+	}
+	return nil
 }
 
 func ensureTaskAddress(h *netlink.Handle, inner netlink.Link, address netip.Prefix) error {

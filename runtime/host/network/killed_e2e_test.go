@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/network/netns"
 )
 
@@ -96,6 +97,7 @@ func TestAttachRepairsWhatIsHalfMade(t *testing.T) {
 			if got := ask(t, a.NetNS, "10.0.1.1:81"); got != a.Address.Addr().String() {
 				t.Errorf("%s: seen as %s, want %s", name, got, a.Address)
 			}
+			assertMAC(t, a)
 			t.Logf("%s: answer after %v", name, time.Since(start))
 			if twice := mustAttach(t, again, id); twice != a {
 				t.Errorf("%s: second Attach %+v, first %+v", name, twice, a)
@@ -106,6 +108,23 @@ func TestAttachRepairsWhatIsHalfMade(t *testing.T) {
 			assertNothingLeft(t, again, run)
 		}
 	})
+}
+
+// assertMAC demands the MAC that only this address has: a link that was made for another must not keep that one's.
+func assertMAC(t *testing.T, a host.Attachment) {
+	t.Helper()
+	h, err := netns.Enter(a.NetNS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	l, err := h.LinkByName(taskLink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.Attrs().HardwareAddr.String(), taskMAC(a.Address.Addr()).String(); got != want {
+		t.Errorf("link of %s has MAC %s, want %s", a.Address, got, want)
+	}
 }
 
 func TestDetachRemovesWhatIsHalfMade(t *testing.T) {
