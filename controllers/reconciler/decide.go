@@ -168,10 +168,14 @@ func (d *decision) retry(s slot, t *v1.Task) {
 	d.replace(s)
 }
 
+// settle is how long a new task must have run to count as started: what ends at once must not end the whole service.
+const settle = time.Second
+
 // update replaces tasks of older templates: one at a time, and the next one only when all new ones run. Tasks that do not run
 // anyway go first.
 func (d *decision) update(wanted []slot) {
 	var old, broken []slot
+	var wait time.Duration
 	for _, s := range wanted {
 		switch t := d.tasks[s]; {
 		case t == nil:
@@ -182,12 +186,32 @@ func (d *decision) update(wanted []slot) {
 			broken = append(broken, s)
 		case !t.Status.Ready && t.Status.Phase != v1.TaskComplete && !d.unreachable(t):
 			return
+		default:
+			wait = max(wait, d.unsettled(t))
 		}
 	}
-	if next := append(broken, old...); len(next) > 0 {
+	next := append(broken, old...)
+	switch {
+	case len(next) == 0:
+	case wait > 0:
+		d.wake(wait)
+	default:
 		d.note(false, "Updating", "%s is replaced: the service changed", d.tasks[next[0]].Metadata.Name)
 		d.replace(next[0])
 	}
+}
+
+// unsettled is how long a task has still to run until it counts as started. After failures that is the window of its restart
+// policy, when its agent takes them for over. A start in the future is another clock's, and says nothing.
+func (d *decision) unsettled(t *v1.Task) time.Duration {
+	need := settle
+	if t.Status.Failures > 0 {
+		need = max(need, time.Duration(*t.Spec.Restart.Window))
+	}
+	if ran := d.now.Sub(t.Status.StartedAt); t.Status.Ready && ran >= 0 {
+		return max(need-ran, 0)
+	}
+	return 0
 }
 
 // unreachable tasks of global services on silent nodes do not hold up an update of the others. Such a task may not even be
