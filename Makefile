@@ -56,13 +56,13 @@ test: deps ## everything, small to large: lint, fast tests, simulation, end to e
 	@hack/test
 
 test-unit: ## the fast tests: no root, no containers
-	@$(GO_HERE) test ./...
+	@$(GO_HERE) test -short ./...
 
 test-e2e: build hello ## real processes, networks and containers (as root)
 	@$(GO_HERE) test -tags e2e -count=1 -p 1 -timeout 25m $$(grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' . | xargs dirname | sort -u)
 
-sim: ## simulate SEEDS=200 small clusters with faults and check what must always hold; SEED=n for one of them
-	@SEEDS=$(SEEDS) $(GO_HERE) test -count=1 -timeout 30m -run Seeds ./runtime/sim
+sim: ## simulate SEEDS=200 small clusters with faults, and a large one, and check what must always hold; SEED=n for one of them
+	@SEEDS=$(SEEDS) $(GO_HERE) test -count=1 -timeout 30m -run '$(if $(SEED),Seeds,.)' ./runtime/sim
 
 mutants: ## break the controllers on purpose and see that the simulation notices
 	@$(GO_HERE) run ./hack/mutants

@@ -1,6 +1,9 @@
 package meta
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+)
 
 // CloneOf returns a deep copy of a value made of structs, maps, slices, pointers and plain values.
 func CloneOf[T any](v *T) *T {
@@ -59,13 +62,33 @@ func copyMap(dst, src reflect.Value) {
 	}
 }
 
-// flat types hold nothing that an assignment would share. Structs with unexported fields (time.Time) count as values.
+// flatness remembers what flat found out about a struct.
+var flatness sync.Map // reflect.Type -> bool
+
+// flat types hold nothing that an assignment would share.
 func flat(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
 		return false
 	case reflect.Struct:
-		return t.NumField() > 0 && !t.Field(0).IsExported()
+		if known, ok := flatness.Load(t); ok {
+			return known.(bool)
+		}
+		is := opaque(t) || flatFields(t)
+		flatness.Store(t, is)
+		return is
+	}
+	return true
+}
+
+// opaque structs have unexported fields, like time.Time, and count as values.
+func opaque(t reflect.Type) bool { return t.NumField() > 0 && !t.Field(0).IsExported() }
+
+func flatFields(t reflect.Type) bool {
+	for i := range t.NumField() {
+		if !flat(t.Field(i).Type) {
+			return false
+		}
 	}
 	return true
 }

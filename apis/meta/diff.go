@@ -3,6 +3,8 @@ package meta
 import (
 	"reflect"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Diff returns the JSON paths at which two objects of one type differ, in the order of the fields: spec.node,
@@ -12,33 +14,68 @@ func Diff(a, b Object) []string {
 	if va.Type() != vb.Type() {
 		return []string{"kind"}
 	}
-	var out []string
-	diff(va.Elem(), vb.Elem(), "", &out)
+	return diff(va.Elem(), vb.Elem())
+}
+
+// leaf is one field that is compared as a whole.
+type leaf struct {
+	path  string
+	index []int
+}
+
+// leaves remembers the fields of each type: looking them up is most of the work of a comparison.
+var leaves sync.Map // reflect.Type -> []leaf
+
+func leavesOf(t reflect.Type) []leaf {
+	if known, ok := leaves.Load(t); ok {
+		return known.([]leaf)
+	}
+	found := findLeaves(t, "", nil)
+	leaves.Store(t, found)
+	return found
+}
+
+func findLeaves(t reflect.Type, path string, index []int) []leaf {
+	if t.Kind() != reflect.Struct || opaque(t) {
+		return []leaf{{path, index}}
+	}
+	var out []leaf
+	for i := range t.NumField() {
+		f := t.Field(i)
+		out = append(out, findLeaves(f.Type, join(path, f), append(index[:len(index):len(index)], i))...)
+	}
 	return out
 }
 
-func diff(a, b reflect.Value, path string, out *[]string) {
-	if a.Kind() != reflect.Struct || flat(a.Type()) && a.NumField() > 0 && !a.Type().Field(0).IsExported() {
-		if !same(a, b) {
-			*out = append(*out, path)
+func diff(a, b reflect.Value) []string {
+	var out []string
+	for _, l := range leavesOf(a.Type()) {
+		if !same(a.FieldByIndex(l.index), b.FieldByIndex(l.index)) {
+			out = append(out, l.path)
 		}
-		return
 	}
-	for i := range a.NumField() {
-		f := a.Type().Field(i)
-		diff(a.Field(i), b.Field(i), join(path, f), out)
-	}
+	return out
 }
 
+// same compares two fields of structs that a pointer leads to.
 func same(a, b reflect.Value) bool {
-	if (a.Kind() == reflect.Slice || a.Kind() == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
-		return true // nil and empty are the same in JSON with omitempty
+	switch a.Kind() {
+	case reflect.String:
+		return a.String() == b.String()
+	case reflect.Bool:
+		return a.Bool() == b.Bool()
+	case reflect.Int, reflect.Int64:
+		return a.Int() == b.Int()
+	case reflect.Slice, reflect.Map:
+		if n := a.Len(); n == b.Len() && (n == 0 || a.UnsafePointer() == b.UnsafePointer()) {
+			return true // nil and empty are the same in JSON with omitempty
+		}
+	case reflect.Struct:
+		if t, ok := a.Addr().Interface().(*time.Time); ok {
+			return t.Equal(*b.Addr().Interface().(*time.Time))
+		}
 	}
-	x, y := a.Interface(), b.Interface()
-	if t, ok := x.(interface{ Equal(Clock) bool }); ok {
-		return t.Equal(y.(Clock))
-	}
-	return reflect.DeepEqual(x, y)
+	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
 
 func join(path string, f reflect.StructField) string {
@@ -54,9 +91,7 @@ func join(path string, f reflect.StructField) string {
 
 // SpecChanged tells whether two objects of one type differ in their spec.
 func SpecChanged(a, b Object) bool {
-	var out []string
-	diff(reflect.ValueOf(a.SpecOf()).Elem(), reflect.ValueOf(b.SpecOf()).Elem(), "spec", &out)
-	return len(out) > 0
+	return len(diff(reflect.ValueOf(a.SpecOf()).Elem(), reflect.ValueOf(b.SpecOf()).Elem())) > 0
 }
 
 // CopyStatus gives to the status of from, an object of the same type.

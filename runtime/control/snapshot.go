@@ -1,6 +1,8 @@
 package control
 
 import (
+	"slices"
+
 	"github.com/google/btree"
 
 	"warren.io/warren/apis/meta"
@@ -39,9 +41,12 @@ func objectLess(a, b meta.Object) bool { return meta.Less(a.Key(), b.Key()) }
 // byOwner is an index that all kinds have: dependents by their owner's kind, name and uid.
 const byOwner = "\x00owner"
 
+// degree of the trees: each commit copies the way to what it changes, so small nodes are cheaper than the fastest to read.
+const degree = 8
+
 // NewSnapshot makes a snapshot of a list.
 func NewSnapshot(kinds meta.Kinds, objects []meta.Object, rev store.Revision) *Snapshot {
-	s := &Snapshot{Revision: rev, kinds: kinds, objects: btree.NewG(32, objectLess), index: btree.NewG(32, entryLess)}
+	s := &Snapshot{Revision: rev, kinds: kinds, objects: btree.NewG(degree, objectLess), index: btree.NewG(degree, entryLess)}
 	for _, o := range objects {
 		s.put(o)
 	}
@@ -62,23 +67,28 @@ func (s *Snapshot) With(b store.Batch) *Snapshot {
 }
 
 func (s *Snapshot) put(o meta.Object) {
-	if old, had := s.objects.ReplaceOrInsert(o); had {
-		s.unindex(old)
+	old, had := s.objects.ReplaceOrInsert(o)
+	entries := s.entries(o)
+	if had {
+		s.unindex(old, entries)
 	}
-	for _, e := range s.entries(o) {
+	for _, e := range entries {
 		s.index.ReplaceOrInsert(e)
 	}
 }
 
 func (s *Snapshot) drop(k meta.Key) {
 	if old, had := s.objects.Delete(meta.Probe(k)); had {
-		s.unindex(old)
+		s.unindex(old, nil)
 	}
 }
 
-func (s *Snapshot) unindex(o meta.Object) {
+// unindex removes what led to an object, but for what will be replaced anyway.
+func (s *Snapshot) unindex(o meta.Object, replaced []entry) {
 	for _, e := range s.entries(o) {
-		s.index.Delete(e)
+		if !slices.ContainsFunc(replaced, func(r entry) bool { return !entryLess(e, r) && !entryLess(r, e) }) {
+			s.index.Delete(e)
+		}
 	}
 }
 

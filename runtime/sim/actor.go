@@ -173,10 +173,17 @@ func (a *actor) arm() {
 	if !a.cut && len(a.due) > 0 && (next.IsZero() || a.due[0].Before(next)) {
 		next = a.due[0]
 	}
-	if !next.IsZero() && !next.Equal(a.armed) {
+	if !next.IsZero() && (a.armed.IsZero() || next.Before(a.armed)) { // an earlier one will come by and arm again
 		a.armed = next
-		a.w.timers.set(next, func() { a.armed = time.Time{}; a.touch() })
+		a.w.timers.set(next, func() { a.ring(next) })
 	}
+}
+
+func (a *actor) ring(at time.Time) {
+	if a.armed.Equal(at) {
+		a.armed = time.Time{}
+	}
+	a.touch()
 }
 
 // The store as the actor sees it.

@@ -46,12 +46,7 @@ func (c *checker) settled() error {
 			return err
 		}
 	}
-	for _, n := range c.w.nodes {
-		if err := c.machine(n); err != nil {
-			return err
-		}
-	}
-	return c.w.err
+	return c.machines()
 }
 
 // census counts the tasks of one service.
@@ -116,8 +111,21 @@ func (c *checker) served(s *v1.Service, n *census) error {
 	return nil
 }
 
+func (c *checker) machines() error {
+	on := map[string][]*v1.Task{}
+	for _, name := range meta.SortedKeys(c.tasks) {
+		on[c.tasks[name].Spec.Node] = append(on[c.tasks[name].Spec.Node], c.tasks[name])
+	}
+	for _, n := range c.w.nodes {
+		if err := c.machine(n, on[n.name]); err != nil {
+			return err
+		}
+	}
+	return c.w.err
+}
+
 // machine compares what runs on a node with what the store says, and what was started with what had reason to be.
-func (c *checker) machine(n *node) error {
+func (c *checker) machine(n *node, tasks []*v1.Task) error {
 	for _, name := range n.machine.Names() {
 		if t := c.tasks[name]; t == nil || t.Spec.Node != n.name {
 			return fmt.Errorf("%s runs %s, which it should not", n.name, name)
@@ -131,12 +139,10 @@ func (c *checker) machine(n *node) error {
 			c.w.fail("%s started %s after it was given up", n.name, who)
 		}
 	}
-	for _, name := range meta.SortedKeys(c.tasks) {
-		if t := c.tasks[name]; t.Spec.Node == n.name {
-			s, there := n.machine.Look(name)
-			if err := agrees(t, s, there); err != nil {
-				return fmt.Errorf("%s on %s: %w", t.Key(), n.name, err)
-			}
+	for _, t := range tasks {
+		s, there := n.machine.Look(t.Metadata.Name)
+		if err := agrees(t, s, there); err != nil {
+			return fmt.Errorf("%s on %s: %w", t.Key(), n.name, err)
 		}
 	}
 	return nil

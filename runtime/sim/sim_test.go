@@ -12,7 +12,7 @@ import (
 	"warren.io/warren/runtime/store"
 )
 
-// seeds is how many clusters TestSeeds lives through: SEEDS=n, or 200. SEED=n runs that one only.
+// seeds is how many clusters TestSeeds lives through: SEEDS=n, or 200, 40 with -short. SEED=n runs that one only.
 func seeds(t *testing.T) (from, to uint64) {
 	if s := os.Getenv("SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
@@ -22,7 +22,11 @@ func seeds(t *testing.T) (from, to uint64) {
 		return n, n + 1
 	}
 	n, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64)
-	if err != nil {
+	switch {
+	case err == nil:
+	case testing.Short():
+		n = 40
+	default:
 		n = 200
 	}
 	return 1, n + 1
@@ -139,7 +143,7 @@ func TestLarge(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the large simulation is not part of the fast tier")
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	began := time.Now()
 	w := New(Config{Seed: 1, Nodes: 100, Lag: 50 * time.Millisecond, StepTime: 300 * time.Millisecond, Loose: true})
 	for i := range 100 {

@@ -16,25 +16,24 @@ const crashLoop = 3
 
 // decision is what shall become of one task.
 type decision struct {
-	want   *host.Task // nil: nothing of it shall be here
+	want   host.Task
+	wanted bool // false: nothing of it shall be here
 	status v1.TaskStatus
 	gone   bool // it is being deleted and nothing of it is left
 	after  time.Duration
 	event  control.Note
 }
 
-// decide looks at one task and at what the host sees of it.
-func decide(t *v1.Task, states map[string]host.State, now time.Time) decision {
-	s, there := states[t.Metadata.Name]
-	there = there && s.UID == t.Metadata.UID
-	d := decision{status: t.Status} // its fields are replaced, never changed in place
+// decide looks at one task and at what the host sees of it, nil if nothing.
+func decide(t *v1.Task, s *host.State, now time.Time) (d decision) {
+	d.status = t.Status // its fields are replaced, never changed in place
 	switch {
 	case !t.Metadata.Deleted.IsZero():
-		d.gone = !there
+		d.gone = s == nil
 		d.status.Ready, d.status.Reason = false, v1.ReasonStopping
 	case d.status.Phase.Terminal():
-		d.keep(t, s, there)
-	case !there:
+		d.keep(t, s)
+	case s == nil:
 		d.start(t, d.status.Restarts+1, d.status.Failures)
 		d.forward(v1.TaskPreparing)
 		d.status.Ready, d.status.PID = false, 0
@@ -45,16 +44,17 @@ func decide(t *v1.Task, states map[string]host.State, now time.Time) decision {
 }
 
 // keep leaves what is left of an ended task where people can look at it; it never starts one again.
-func (d *decision) keep(t *v1.Task, s host.State, there bool) {
+func (d *decision) keep(t *v1.Task, s *host.State) {
 	d.status.Ready = false
-	if there {
+	if s != nil {
 		d.start(t, s.Attempt, s.Failures)
 	}
 }
 
 // start wants an attempt to be there. What the image meant at the first attempt it means at all others.
 func (d *decision) start(t *v1.Task, attempt, failures int) {
-	d.want = &host.Task{
+	d.wanted = true
+	d.want = host.Task{
 		Name: t.Metadata.Name, UID: t.Metadata.UID, Service: t.Spec.Service, Attempt: attempt, Failures: failures,
 		Template: t.Spec.TaskTemplate, ImageDigest: cmp.Or(t.Spec.ImageDigest, d.status.ImageDigest), Labels: t.Metadata.Labels,
 	}
@@ -73,7 +73,7 @@ func (d *decision) forward(p v1.TaskPhase) {
 }
 
 // follow takes over what the host sees and decides what comes next.
-func (d *decision) follow(t *v1.Task, s host.State, now time.Time) {
+func (d *decision) follow(t *v1.Task, s *host.State, now time.Time) {
 	d.start(t, s.Attempt, s.Failures)
 	st := &d.status
 	st.Restarts, st.Failures, st.Ready = s.Attempt-1, s.Failures, false
@@ -102,7 +102,7 @@ func (d *decision) follow(t *v1.Task, s host.State, now time.Time) {
 	}
 }
 
-func (d *decision) running(t *v1.Task, s host.State, now time.Time) {
+func (d *decision) running(t *v1.Task, s *host.State, now time.Time) {
 	d.forward(v1.TaskRunning)
 	st := &d.status
 	st.Ready, st.PID, st.StartedAt, st.Reason, st.Message = true, s.PID, s.StartedAt, "", ""
@@ -118,7 +118,7 @@ func (d *decision) running(t *v1.Task, s host.State, now time.Time) {
 }
 
 // ended decides whether and when a process that ended, or could not be started, is started again.
-func (d *decision) ended(t *v1.Task, s host.State, now time.Time) {
+func (d *decision) ended(t *v1.Task, s *host.State, now time.Time) {
 	st, r := &d.status, t.Spec.Restart
 	st.StartedAt, st.FinishedAt = s.StartedAt, s.ExitedAt
 	if s.Phase == host.Exited {
@@ -145,7 +145,7 @@ func (d *decision) ended(t *v1.Task, s host.State, now time.Time) {
 
 // row counts the failures in a row: a process that ran for the window was healthy and begins a new row. A machine that went
 // down under its tasks is not their failure.
-func row(r v1.Restart, s host.State, lost bool) int {
+func row(r v1.Restart, s *host.State, lost bool) int {
 	switch ran := s.ExitedAt.Sub(s.StartedAt); {
 	case lost:
 		return s.Failures
@@ -156,7 +156,7 @@ func row(r v1.Restart, s host.State, lost bool) int {
 }
 
 // again starts the next attempt when its time has come.
-func (d *decision) again(t *v1.Task, s host.State, failures int, now time.Time) {
+func (d *decision) again(t *v1.Task, s *host.State, failures int, now time.Time) {
 	at := s.ExitedAt.Add(delay(t, s.Attempt, failures))
 	if left := at.Sub(now); left > 0 {
 		d.after = left
@@ -192,7 +192,7 @@ func delay(t *v1.Task, attempt, failures int) time.Duration {
 	return d - d/10*time.Duration(h.Sum32()%1000)/1000
 }
 
-func describe(s host.State) string {
+func describe(s *host.State) string {
 	switch {
 	case s.Phase == host.Failed:
 		return fmt.Sprintf("could not be started (%s: %s)", s.Reason, s.Message)

@@ -5,7 +5,8 @@ package tasks
 import (
 	"context"
 	"errors"
-	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -28,11 +29,19 @@ type Controller struct {
 func (c Controller) Contract() control.Contract {
 	return control.Contract{
 		Name: Name, Runs: control.OnEveryNode,
-		Reads: []control.Input{{Kind: "Task"}, {Kind: "Cluster"}},
+		Reads: []control.Input{{Kind: "Task", Items: wished}, {Kind: "Cluster"}},
 		Writes: []string{"Task.status.{phase,ready,restarts,failures,reason,message,imageDigest,platforms,address,pid," +
 			"startedAt,finishedAt,exitCode,exitReason}"},
 		Finalizer: []string{"Task"},
 	}
+}
+
+// wished tells whether something else is wanted of a task. Its status and its finalizer are our own reports.
+func wished(old, new meta.Object) []string {
+	if old != nil && new != nil && old.Meta().Generation == new.Meta().Generation && old.Meta().Deleted.Equal(new.Meta().Deleted) {
+		return nil
+	}
+	return control.One(old, new)
 }
 
 // Reconcile implements control.Controller.
@@ -48,16 +57,13 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 	if err != nil {
 		return control.Result{}, err
 	}
-	states := map[string]host.State{}
-	for _, s := range seen {
-		states[s.Name] = s
-	}
-	var want []host.Task
+	all := control.Where[v1.Task](tx, v1.ByNode, c.Node)
+	want := make([]host.Task, 0, len(all))
 	var after time.Duration
-	for _, t := range control.Where[v1.Task](tx, v1.ByNode, c.Node) {
-		d := decide(t, states, tx.Now())
-		if d.want != nil {
-			want = append(want, *d.want)
+	for _, t := range all {
+		d := decide(t, find(seen, t), tx.Now())
+		if d.wanted {
+			want = append(want, d.want)
 		}
 		if tx.Room() == 0 {
 			after = 1 // the rest with the next commit
@@ -72,13 +78,22 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 	return control.Result{After: after}, nil
 }
 
+// find returns what the host sees of the very incarnation of a task, nil if nothing.
+func find(seen []host.State, t *v1.Task) *host.State {
+	i, ok := slices.BinarySearchFunc(seen, t.Metadata.Name, func(s host.State, name string) int { return strings.Compare(s.Name, name) })
+	if !ok || seen[i].UID != t.Metadata.UID {
+		return nil
+	}
+	return &seen[i]
+}
+
 // report writes what changed, keeps the finalizer while anything of the task may be on this machine, and tells people.
 func report(tx *control.Tx, t *v1.Task, d decision) {
 	tx.Finalize(t, !d.gone)
 	if d.gone {
 		return
 	}
-	if !reflect.DeepEqual(t.Status, d.status) {
+	if !same(&t.Status, &d.status) {
 		control.Modify(tx, t, func(t *v1.Task) { t.Status = d.status })
 	}
 	if d.event.Reason != "" {
@@ -88,6 +103,15 @@ func report(tx *control.Tx, t *v1.Task, d decision) {
 			tx.Event(t, d.event.Reason, "%s", d.event.Message)
 		}
 	}
+}
+
+// same compares two statuses by hand: most tasks did not change, and finding that out is most of what an agent does.
+func same(a, b *v1.TaskStatus) bool {
+	return a.Phase == b.Phase && a.Ready == b.Ready && a.Restarts == b.Restarts && a.Failures == b.Failures && a.Reason == b.Reason &&
+		a.Message == b.Message && a.ImageDigest == b.ImageDigest && a.Address == b.Address && a.PID == b.PID &&
+		a.ExitReason == b.ExitReason && a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) &&
+		slices.Equal(a.Platforms, b.Platforms) && slices.Equal(a.Pending, b.Pending) &&
+		(a.ExitCode == b.ExitCode || a.ExitCode != nil && b.ExitCode != nil && *a.ExitCode == *b.ExitCode)
 }
 
 // sooner of two waits, where 0 means none.

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -34,7 +36,9 @@ type Machine struct {
 	Starts map[string]int
 
 	boxes map[string]*box
-	want  map[string]host.Task // nil: nothing was asked for yet, so nothing is removed
+	names []string    // of the boxes, in order; nil when that has to be found out
+	asked bool        // before anything was asked for nothing is removed
+	want  []host.Task // by name
 	ready bool
 	addr  int
 }
@@ -73,9 +77,9 @@ func (m *Machine) Set(_ context.Context, want []host.Task) error {
 	if !m.ready {
 		return host.ErrNotReady
 	}
-	m.want = make(map[string]host.Task, len(want))
-	for _, t := range want {
-		m.want[t.Name] = t
+	m.asked, m.want = true, want
+	if !slices.IsSortedFunc(want, byName) {
+		m.want = slices.SortedFunc(slices.Values(want), byName)
 	}
 	m.converge()
 	return nil
@@ -87,7 +91,7 @@ func (m *Machine) Observe(context.Context) ([]host.State, error) {
 		return nil, host.ErrNotReady
 	}
 	out := make([]host.State, 0, len(m.boxes))
-	for _, name := range meta.SortedKeys(m.boxes) {
+	for _, name := range m.Names() {
 		out = append(out, m.boxes[name].State)
 	}
 	return out, nil
@@ -107,7 +111,7 @@ func (m *Machine) Next() (time.Time, bool) {
 // Tick ends the steps that are due.
 func (m *Machine) Tick() {
 	changed := false
-	for _, name := range meta.SortedKeys(m.boxes) {
+	for _, name := range m.Names() {
 		if b := m.boxes[name]; !b.next.IsZero() && !b.next.After(m.Now()) {
 			m.advance(b)
 			changed = true
@@ -139,11 +143,11 @@ func (m *Machine) Looked() {
 // Restart is what the death of warren does: the wish is forgotten, what runs goes on, what was half-made is undone. Until
 // Looked is called the host does not know what runs.
 func (m *Machine) Restart() {
-	m.want, m.ready = nil, false
-	for _, name := range meta.SortedKeys(m.boxes) {
+	m.asked, m.want, m.ready = false, nil, false
+	for _, name := range m.Names() {
 		switch b := m.boxes[name]; b.Phase {
 		case host.Pulling, host.Creating:
-			delete(m.boxes, name)
+			m.drop(name)
 		case host.Stopping: // goes on once it is seen that nobody wants it
 		}
 	}
@@ -162,7 +166,7 @@ func (m *Machine) Reboot() {
 // Running returns the names of the tasks whose process runs, in order.
 func (m *Machine) Running() []string {
 	var out []string
-	for _, name := range meta.SortedKeys(m.boxes) {
+	for _, name := range m.Names() {
 		if m.boxes[name].Phase == host.Running {
 			out = append(out, name)
 		}
@@ -185,32 +189,52 @@ func (m *Machine) Look(name string) (host.State, bool) {
 }
 
 // Names returns all containers in whatever state, in order.
-func (m *Machine) Names() []string { return meta.SortedKeys(m.boxes) }
+func (m *Machine) Names() []string {
+	if m.names == nil {
+		m.names = meta.SortedKeys(m.boxes)
+	}
+	return m.names
+}
+
+func (m *Machine) drop(name string) {
+	delete(m.boxes, name)
+	m.names = nil
+}
 
 func (m *Machine) converge() {
-	if m.want == nil {
+	if !m.asked {
 		return
 	}
-	for _, name := range meta.SortedKeys(m.boxes) {
+	for _, name := range m.Names() {
 		b := m.boxes[name]
-		if w, ok := m.want[name]; (!ok || w.UID != b.UID) && b.Phase != host.Stopping {
+		if w := m.wish(name); (w == nil || w.UID != b.UID) && b.Phase != host.Stopping {
 			b.Phase = host.Stopping
 			m.step(b)
 		}
 	}
-	for _, name := range meta.SortedKeys(m.want) {
-		w := m.want[name]
-		b, ok := m.boxes[name]
+	for i := range m.want {
+		w := &m.want[i]
+		b, ok := m.boxes[w.Name]
 		if !ok || b.UID == w.UID && b.Phase != host.Stopping && w.Attempt > b.Attempt {
 			m.begin(w)
 		}
 	}
 }
 
-func (m *Machine) begin(w host.Task) {
+func byName(a, b host.Task) int { return strings.Compare(a.Name, b.Name) }
+
+func (m *Machine) wish(name string) *host.Task {
+	i, ok := slices.BinarySearchFunc(m.want, name, func(t host.Task, n string) int { return strings.Compare(t.Name, n) })
+	if !ok {
+		return nil
+	}
+	return &m.want[i]
+}
+
+func (m *Machine) begin(w *host.Task) {
 	m.addr++
 	b := &box{State: host.State{Name: w.Name, UID: w.UID, Attempt: w.Attempt, Failures: w.Failures, Phase: host.Pulling}}
-	m.boxes[w.Name] = b
+	m.boxes[w.Name], m.names = b, nil
 	m.step(b)
 }
 
@@ -237,17 +261,17 @@ func (m *Machine) advance(b *box) {
 		b.Address = netip.AddrFrom4([4]byte{10, 0, byte(m.addr >> 8), byte(m.addr)})
 		m.Starts[m.Incarnation(b.Name)]++
 	case host.Stopping:
-		delete(m.boxes, b.Name)
+		m.drop(b.Name)
 	}
 }
 
 // resolve finds the digest of a task's image: the pinned one, if there is one.
 func (m *Machine) resolve(name string) string {
-	w := m.want[name]
+	w := m.wish(name)
 	switch {
-	case w.ImageDigest != "":
+	case w != nil && w.ImageDigest != "":
 		return w.ImageDigest
-	case m.Resolve != nil:
+	case w != nil && m.Resolve != nil:
 		return m.Resolve(w.Template.Image)
 	}
 	return Digest
