@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/manifest"
 )
 
 // seen is a task that runs, as the machine shows it.
@@ -143,6 +144,37 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	for f := range proven {
 		if !slices.Contains(all, f) {
 			t.Errorf("a case is about spec.%s, which is no field", f)
+		}
+	}
+}
+
+// TestExampleHasEveryField: people copy from it.
+func TestExampleHasEveryField(t *testing.T) {
+	docs, err := manifest.Read(nil, "../../manifests/examples/every-field.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(docs[0].Object.SpecOf())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../manifests/examples/every-field.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(data, &spec); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range leaves(reflect.TypeFor[v1.ServiceSpec](), "") {
+		var at any = spec
+		parts := strings.Split(path, ".")
+		for _, part := range parts {
+			m, _ := at.(map[string]any)
+			at = m[part]
+		}
+		if at == nil || !strings.Contains(string(text), parts[len(parts)-1]+":") {
+			t.Errorf("the example does not set %s", path)
 		}
 	}
 }

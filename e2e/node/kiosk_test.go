@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // kiosk is a node that follows a directory, which has two services, and one service that somebody applied by hand.
@@ -133,6 +134,30 @@ func TestKioskKeeps(t *testing.T) {
 			t.Errorf("%s was replaced by %s", before[i], task.Metadata.Name)
 		}
 	}
+}
+
+// TestKioskSlowWriter: a file of which only the first half is there yet, good as it is, does not remove the other half.
+func TestKioskSlowWriter(t *testing.T) {
+	t.Parallel()
+	w, dir := kiosk(t)
+	all := filepath.Join(dir, "a.yaml")
+	if err := os.Remove(filepath.Join(dir, "b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, all, service("alpha", image)+service("beta", image)) // at once: moved
+	kept := w.one("beta", "runs", ready)
+	for range 3 {
+		write(t, all, service("alpha", image))
+		began := time.Now()
+		w.await("the writer goes on", func() bool { return time.Since(began) > 700*time.Millisecond })
+		write(t, all, service("alpha", image)+service("beta", image))
+	}
+	write(t, filepath.Join(dir, "c.yaml"), service("gamma", image))
+	w.await("what was added runs", func() bool { return w.runs("alpha", "beta", "gamma", "byhand") })
+	if now := w.one("beta", "runs", ready); now.Metadata.Name != kept.Metadata.Name || now.Metadata.UID != kept.Metadata.UID {
+		t.Errorf("%s was replaced by %s", kept.Metadata.Name, now.Metadata.Name)
+	}
+	w.alive(kept)
 }
 
 // TestKioskBootsWithoutDirectory: the last good state runs, also when the directory is gone at the start.
