@@ -14,11 +14,15 @@ const (
 
 // Condition is one observed fact about a resource, for people and for waits.
 type Condition struct {
-	Type           string          `json:"type"`
-	Status         ConditionStatus `json:"status"`
-	Reason         string          `json:"reason,omitempty"`
-	Message        string          `json:"message,omitempty"`
-	TransitionTime time.Time       `json:"transitionTime,omitzero"`
+	// Type is what the condition is about, such as Available.
+	Type string `json:"type"`
+	// Status is True, False or Unknown.
+	Status ConditionStatus `json:"status"`
+	// Reason is one word for programs, Message a sentence for people.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// TransitionTime is since when the status is so.
+	TransitionTime time.Time `json:"transitionTime,omitzero"`
 }
 
 // Conditions is the list as it stands in a status, in the order in which they were first set.

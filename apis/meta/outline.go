@@ -25,7 +25,8 @@ type Field struct {
 	Item     *Field   // of a list or a map
 	Map      bool     // Item is the value of any key
 	form     *Form
-	plain    string // the JSON type
+	plain    string         // the JSON type
+	bounds   map[string]any // of JSON Schema
 }
 
 // Choice is an allowed value.
@@ -106,6 +107,10 @@ func sinceOf(doc string) (text, since string) {
 // fields returns those of a struct type; v holds the defaults, and is not valid where there are none.
 func (x *outline) fields(t reflect.Type, v reflect.Value, path string) []*Field {
 	var out []*Field
+	bounds := map[string]map[string]any{}
+	if own, ok := reflect.New(t).Interface().(Bounded); ok {
+		bounds = own.Bounds()
+	}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -122,6 +127,7 @@ func (x *outline) fields(t reflect.Type, v reflect.Value, path string) []*Field 
 				field.Doc, field.Since = sinceOf(doc)
 			}
 			field.System = ignored[field.Path] || strings.HasPrefix(field.Path, "status") || !x.kind.UserWrites && !strings.HasPrefix(field.Path, "metadata")
+			field.bounds = bounds[name]
 			optional := strings.Contains(options, "omit") || strings.HasPrefix(field.Path, "status") || ignored[path]
 			field.Required = !optional
 			out = append(out, field)
@@ -190,8 +196,7 @@ func (x *outline) choices(t reflect.Type) []Choice {
 	var out []Choice
 	for _, key := range SortedKeys(x.docs) {
 		if value, ok := strings.CutPrefix(key, prefix); ok {
-			place, doc, _ := strings.Cut(x.docs[key], " ")
-			out = append(out, Choice{Value: value, Doc: place + " " + doc})
+			out = append(out, Choice{Value: value, Doc: x.docs[key]})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Choice) int { return strings.Compare(a.Doc, b.Doc) })

@@ -18,14 +18,19 @@ type Resource[S, T any] struct {
 
 // TypeMeta says what a document is.
 type TypeMeta struct {
+	// APIVersion is warren.io/v1 in this release.
 	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
+	// Kind says what the document describes.
+	Kind string `json:"kind"`
 }
 
 // Metadata is the part of a resource that is the same for all kinds.
 type Metadata struct {
-	Name        string            `json:"name"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	// Name is unique among the resources of a kind: lower-case letters, digits, '-' and '.'.
+	Name string `json:"name"`
+	// Labels are what resources are selected by: app=shop.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations are notes of any text, which nothing selects by.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// UID is the store's revision at which the resource was created: unique over the life of a cluster. Set by the store.
 	UID int64 `json:"uid,omitempty"`
@@ -45,6 +50,7 @@ type Metadata struct {
 
 // Owner refers to one incarnation of a resource.
 type Owner struct {
+	// Kind, Name and UID are those of the other resource.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	UID  int64  `json:"uid"`
@@ -52,6 +58,7 @@ type Owner struct {
 
 // Key names a resource.
 type Key struct {
+	// Kind and Name are those of the resource.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 }

@@ -14,20 +14,24 @@ type Event = meta.Resource[EventSpec, EventStatus]
 
 // EventSpec is what happened, first.
 type EventSpec struct {
+	// About is the resource that it happened to.
 	About meta.Key `json:"about"`
 	// Type is Normal or Warning.
-	Type   EventType `json:"type"`
-	Reason string    `json:"reason"`
+	Type EventType `json:"type"`
+	// Reason is one word for programs.
+	Reason string `json:"reason"`
 	// Source is the controller that told it.
 	Source string `json:"source,omitempty"`
 }
 
 // EventStatus is how often, when last, and in which words.
 type EventStatus struct {
-	Count   int       `json:"count"`
-	First   time.Time `json:"first,omitzero"`
-	Last    time.Time `json:"last,omitzero"`
-	Message string    `json:"message"`
+	// Count is how often it happened, First and Last when.
+	Count int       `json:"count"`
+	First time.Time `json:"first,omitzero"`
+	Last  time.Time `json:"last,omitzero"`
+	// Message is a sentence for people, as it was the last time.
+	Message string `json:"message"`
 }
 
 // EventType tells good news from bad.

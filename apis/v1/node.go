@@ -23,7 +23,8 @@ type NodeStatus struct {
 	// State: Ready, Suspect or Down.
 	State NodeState `json:"state,omitempty"`
 	// Subnet is the node's part of the task network, e.g. 10.0.1.0/24.
-	Subnet     string          `json:"subnet,omitempty"`
+	Subnet string `json:"subnet,omitempty"`
+	// Conditions: Ready.
 	Conditions meta.Conditions `json:"conditions,omitempty"`
 }
 

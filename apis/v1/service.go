@@ -30,6 +30,7 @@ type ServiceSpec struct {
 
 // ServiceStatus is written by the reconciler only.
 type ServiceStatus struct {
+	// ObservedGeneration is that of the spec which this status is about.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Desired is the number of tasks that shall run, Tasks how many there are, Updated how many of those have the current
 	// template, Ready how many run now.
@@ -40,14 +41,18 @@ type ServiceStatus struct {
 	// Count is the number in the name of the newest task: names are never used twice.
 	Count int64 `json:"count,omitempty"`
 	// Image is what spec.image resolved to for the current template.
-	Image      ServiceImage    `json:"image,omitzero"`
+	Image ServiceImage `json:"image,omitzero"`
+	// Conditions: Available while all tasks are ready, Updated when all have the current template.
 	Conditions meta.Conditions `json:"conditions,omitempty"`
 }
 
 // ServiceImage pins an image for all tasks of one template.
 type ServiceImage struct {
-	Template  string   `json:"template"` // hash of the template that it was resolved for
-	Digest    string   `json:"digest,omitempty"`
+	// Template is the hash of the template that it was resolved for.
+	Template string `json:"template"`
+	// Digest is what the image's tag meant then.
+	Digest string `json:"digest,omitempty"`
+	// Platforms are those that the image is made for, e.g. linux/amd64.
 	Platforms []string `json:"platforms,omitempty"`
 }
 

@@ -11,6 +11,7 @@ type Task = meta.Resource[TaskSpec, TaskStatus]
 
 // TaskSpec is written by the reconciler; Node by the scheduler.
 type TaskSpec struct {
+	// Service is the name of the service that the task belongs to.
 	Service string `json:"service"`
 	// Slot is the stable place in a replicated service, from 1; 0 in a global one.
 	Slot int `json:"slot,omitempty"`
@@ -48,23 +49,29 @@ func (p TaskPhase) Terminal() bool {
 
 // TaskStatus is written by the agent; Pending by the scheduler.
 type TaskStatus struct {
+	// Phase is how far the task has come; it moves forward only.
 	Phase TaskPhase `json:"phase,omitempty"`
 	// Ready tells whether the process runs now.
 	Ready bool `json:"ready"`
 	// Restarts counts starts after the first; Failures those that failed in a row.
-	Restarts int    `json:"restarts"`
-	Failures int    `json:"failures,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-	Message  string `json:"message,omitempty"`
+	Restarts int `json:"restarts"`
+	Failures int `json:"failures,omitempty"`
+	// Reason is one word for why it is not ready, Message a sentence about it.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
 	// Pending says why no node was chosen yet: one entry per cause.
 	Pending []PendingReason `json:"pending,omitempty"`
 
-	ImageDigest string    `json:"imageDigest,omitempty"`
-	Platforms   []string  `json:"platforms,omitempty"`
-	Address     string    `json:"address,omitempty"`
-	PID         int       `json:"pid,omitempty"`
-	StartedAt   time.Time `json:"startedAt,omitzero"`
-	FinishedAt  time.Time `json:"finishedAt,omitzero"`
+	// ImageDigest is the content that runs, Platforms are those that the image is made for.
+	ImageDigest string   `json:"imageDigest,omitempty"`
+	Platforms   []string `json:"platforms,omitempty"`
+	// Address is where the task is reached on its node.
+	Address string `json:"address,omitempty"`
+	// PID is that of its first process, as the node counts.
+	PID int `json:"pid,omitempty"`
+	// StartedAt is when the last process began, FinishedAt when one ended last.
+	StartedAt  time.Time `json:"startedAt,omitzero"`
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
 	// ExitCode and ExitReason are those of the last process that ended.
 	ExitCode   *int   `json:"exitCode,omitempty"`
 	ExitReason string `json:"exitReason,omitempty"`
@@ -72,6 +79,7 @@ type TaskStatus struct {
 
 // PendingReason is one cause, for a number of nodes: {memory, 2, "2 nodes lack memory"}.
 type PendingReason struct {
+	// Cause is one word, Nodes for how many nodes it holds, Message the sentence for people.
 	Cause   string `json:"cause"`
 	Nodes   int    `json:"nodes"`
 	Message string `json:"message"`

@@ -12,19 +12,23 @@ type TaskTemplate struct {
 	Command []string `json:"command,omitempty"`
 	Args    []string `json:"args,omitempty"`
 	// Env is added to the image's environment. Written as a map, or as a list of NAME=value or {name, value}.
-	Env        Env    `json:"env,omitempty"`
+	Env Env `json:"env,omitempty"`
+	// WorkingDir is where the process starts; an absolute path. Default: the image's.
 	WorkingDir string `json:"workingDir,omitempty"`
 	// User is "user", "uid", "user:group" or "uid:gid"; names are looked up in the image.
 	User string `json:"user,omitempty"`
 	// Hostname is the name inside the container. Default: the task's name.
-	Hostname  string    `json:"hostname,omitempty"`
+	Hostname string `json:"hostname,omitempty"`
+	// Resources are the container's limits and what is kept free for it.
 	Resources Resources `json:"resources,omitzero"`
-	Restart   Restart   `json:"restart,omitzero"`
+	// Restart says what happens when the process ends.
+	Restart Restart `json:"restart,omitzero"`
 	// StopSignal asks the process to end, e.g. SIGTERM. Default: the image's, else SIGTERM.
 	StopSignal string `json:"stopSignal,omitempty"`
 	// StopGracePeriod is how long it may take before it is killed. Default 10s.
-	StopGracePeriod        *meta.Duration `json:"stopGracePeriod,omitempty"`
-	ReadOnlyRootFilesystem bool           `json:"readOnlyRootFilesystem,omitempty"`
+	StopGracePeriod *meta.Duration `json:"stopGracePeriod,omitempty"`
+	// ReadOnlyRootFilesystem lets the container write nothing but to /dev, /proc and what is mounted into it.
+	ReadOnlyRootFilesystem bool `json:"readOnlyRootFilesystem,omitempty"`
 	// Labels are put on the tasks and their containers.
 	Labels map[string]string `json:"labels,omitempty"`
 }
@@ -39,7 +43,9 @@ type Resources struct {
 
 // ResourceList is an amount of each resource; zero means not set.
 type ResourceList struct {
-	CPU    meta.CPU   `json:"cpu,omitempty"`
+	// CPU is processor time: cores like 2 or 0.5, or thousandths of a core like 500m.
+	CPU meta.CPU `json:"cpu,omitempty"`
+	// Memory is a number of bytes like 64Mi, 1Gi or 500k.
 	Memory meta.Bytes `json:"memory,omitempty"`
 	// Pids is a number of processes and threads.
 	Pids int64 `json:"pids,omitempty"`
@@ -70,6 +76,7 @@ type Restart struct {
 
 // EnvVar is one environment variable.
 type EnvVar struct {
+	// Name and Value are those of the variable.
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }

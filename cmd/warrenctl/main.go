@@ -100,7 +100,8 @@ func (p *program) app() *cli.App {
 				Usage: "for HOST:PORT: directory with ca.crt, admin.crt and admin.key, as the node made them in DATA_DIR/keys"}},
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
-			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(), p.logsVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.versionVerb(), p.helpVerb(),
+			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
+			p.logsVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.explainVerb(), p.schemaVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}
