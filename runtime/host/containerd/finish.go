@@ -183,11 +183,12 @@ func (u *unit) terminate() bool {
 	return true
 }
 
-func (u *unit) gone(exit) bool {
+func (u *unit) gone(e exit) bool {
 	if u.h.ctx.Err() != nil {
 		return false
 	}
 	u.exit, u.pid = nil, 0
+	u.unsure = u.unsure || e.err != nil
 	return true
 }
 
@@ -213,6 +214,7 @@ func (u *unit) clear() error {
 		if err := u.h.force(u.name); err != nil {
 			return err
 		}
+		u.h.running.Go(u.h.sweep) // for the socket of a killed shim
 	}
 	err = u.h.client.SnapshotService(snapshotter).Remove(ctx, u.snapshotKey())
 	if err != nil && !errdefs.IsNotFound(err) {

@@ -25,7 +25,8 @@ type unit struct {
 	rec   *record // the attempt that is or was there; nil: nothing is
 	half  bool    // the attempt did not get as far as a running process, and nobody was told that it failed
 	stale bool    // a container, task or snapshot of an earlier attempt may have to be removed
-	// unsure: a killed run of ours was making the container, so there may be a shim that containerd does not know.
+	// unsure: a killed run of ours was making the container, so there may be a shim that containerd does not know; or the
+	// shim was killed while the task was being stopped, so that there may be a process without one.
 	unsure bool
 	exit   <-chan exit // answers when the running process ends; nil if none runs
 	pid    int         // of the running process
