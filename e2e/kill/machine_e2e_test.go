@@ -4,6 +4,7 @@ package kill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/snapshots"
 
 	"warren.io/warren/e2e/hosts"
@@ -135,9 +137,9 @@ func (s *sight) checkContainerd(ctx context.Context, n *node, pids map[int]strin
 	if len(containers) != len(pids) {
 		s.complain("there are %d containers for %d tasks", len(containers), len(pids))
 	}
-	leases, err := c.LeasesService().List(ctx)
-	if len(leases) > 0 {
-		s.complain("there are leases: %v", leases)
+	kept, err := c.LeasesService().List(ctx)
+	if len(kept) > 0 {
+		s.complain("there are leases: %v", kept)
 	}
 	if err != nil {
 		return err
@@ -181,6 +183,17 @@ func (s *sight) checkSnapshots(ctx context.Context, n *node, c *client.Client, r
 	dir := filepath.Join(n.host.DataDir, "containerd", "io.containerd.snapshotter.v1."+snapshotter, "snapshots")
 	if got := entries(dir); len(got) != records {
 		s.complain("%s has %v for %d snapshots", dir, got, records)
+		err = errors.Join(err, collect(ctx, c))
 	}
 	return err
+}
+
+// collect makes containerd look for garbage now, which it would do some seconds later by itself. What it does not find then
+// it never would.
+func collect(ctx context.Context, c *client.Client) error {
+	lease, err := c.LeasesService().Create(ctx, leases.WithRandomID())
+	if err != nil {
+		return err
+	}
+	return c.LeasesService().Delete(ctx, lease, leases.SynchronousDelete)
 }

@@ -14,6 +14,7 @@ import (
 const (
 	roundsOfLife  = 20               // a node lives so many rounds, then comes a fresh one
 	settleLimit   = 40 * time.Second // far more than any round needs
+	settleSlow    = 5 * time.Second  // worth a word
 	settledPasses = 2                // so often in a row, at the same revision, must all be well
 )
 
@@ -112,7 +113,7 @@ func (w *world) round(t *testing.T, r *round) {
 // settle waits until there is nothing to complain of, and then compares with how it was before.
 func (w *world) settle(t *testing.T, victims map[string]bool) {
 	t.Helper()
-	deadline := time.Now().Add(settleLimit)
+	deadline, slow := time.Now().Add(settleLimit), time.Now().Add(settleSlow)
 	var last int64
 	for passes := 0; passes < settledPasses; {
 		s := w.look(t.Context())
@@ -120,6 +121,9 @@ func (w *world) settle(t *testing.T, victims map[string]bool) {
 		case len(s.problems) > 0 && time.Now().After(deadline):
 			t.Errorf("not settled after %s:\n\t%s", settleLimit, strings.Join(s.problems, "\n\t"))
 			return
+		case len(s.problems) > 0 && time.Now().After(slow):
+			t.Logf("not settled after %s, waiting on:\n\t%s", settleSlow, strings.Join(s.problems, "\n\t"))
+			slow = deadline
 		case len(s.problems) > 0 || s.revision != last:
 			passes, last = 0, s.revision
 		default:
