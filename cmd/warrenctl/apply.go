@@ -108,3 +108,6 @@ func hint(err error) error {
 	}
 	return err
 }
+
+// setOf is the name of the set that applied an object, or "".
+func setOf(o meta.Object) string { return o.Meta().Labels[manifest.SetLabel] }

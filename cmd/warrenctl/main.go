@@ -63,6 +63,9 @@ func (p *program) main(ctx context.Context, args []string) int {
 	out := &whole{Writer: p.out}
 	p.out = out
 	app := p.app()
+	if len(args) > 0 && args[0] == completeVerb {
+		return p.complete(ctx, app, args[1:])
+	}
 	line, err := arrange(app, args)
 	switch {
 	case err != nil:
@@ -101,7 +104,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
 			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
-			p.logsVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.explainVerb(), p.schemaVerb(), p.versionVerb(), p.helpVerb(),
+			p.logsVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}
@@ -124,20 +127,24 @@ func badValue(_ *cli.Context, err error, _ bool) error {
 
 // server returns the connection to the node; it is made when first asked for.
 func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
+	return p.dial(c.String("server"), c.String("keys"))
+}
+
+func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	if p.conn != nil {
 		return p.conn, nil
 	}
 	var o grpcstore.Options
-	if dir := c.String("keys"); dir != "" && !strings.HasPrefix(c.String("server"), "unix:") {
+	if keys != "" && !strings.HasPrefix(server, "unix:") {
 		var err error
-		if o.TLS, err = identity.ClientConfig(dir); err != nil {
+		if o.TLS, err = identity.ClientConfig(keys); err != nil {
 			return nil, usagef("--keys: %v", err)
 		}
 	}
-	s, err := grpcstore.Dial(c.String("server"), o)
+	s, err := grpcstore.Dial(server, o)
 	if err != nil {
 		err = usagef("%v", err)
-		if _, _, bad := net.SplitHostPort(c.String("server")); bad == nil && o.TLS == nil {
+		if _, _, bad := net.SplitHostPort(server); bad == nil && o.TLS == nil {
 			err = try(err, "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of the node")
 		}
 		return nil, err

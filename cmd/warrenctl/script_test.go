@@ -116,7 +116,7 @@ func run(ts *testscript.TestScript, want int, args []string) {
 
 // call runs warrenctl within this process, as if in the script's directory and environment.
 func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io.Writer) int {
-	if !strings.Contains(strings.Join(args, " "), "--server") {
+	if !strings.Contains(strings.Join(args, " "), "--server") && (len(args) == 0 || args[0] != completeVerb) {
 		args = append([]string{"--server", ts.Getenv("WARREN_SERVER")}, args...)
 	}
 	for i, a := range args {
