@@ -84,7 +84,7 @@ func (p *program) verb(name string, c *cli.Command) {
 func (p *program) commands(title string, all []*cli.Command) {
 	p.printf("%s\n", title)
 	for _, c := range all {
-		p.printf("  %-10s %s\n", c.Name, c.Usage)
+		p.printf("  %-12s %s\n", c.Name, c.Usage)
 	}
 }
 

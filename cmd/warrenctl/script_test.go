@@ -75,9 +75,13 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	inside := &someInside{files: filepath.Join(env.WorkDir, "task")}
+	if err := os.MkdirAll(inside.files, 0o755); err != nil {
+		return err
+	}
 	s := server.New(server.Config{
 		Store: store.Admit(n.mem, v1.Kinds, func() time.Time { return noon }), Kinds: v1.Kinds, Log: logr.Discard(),
-		Logs: someLogs{}, Images: &someImages{},
+		Logs: someLogs{}, Images: &someImages{}, Inside: inside, Meter: inside,
 		Graph: func() []string {
 			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
 		},

@@ -148,12 +148,17 @@ type LogOptions struct {
 	Follow bool
 	Tail   int       // last n lines; < 0 means all
 	Since  time.Time // zero means from the beginning
+	// Previous chooses the attempt before the latest one instead of all attempts. It cannot be followed.
+	Previous bool
 }
+
+// Notice is the Stream of a line that no task wrote, but that tells about its log.
+const Notice = "notice"
 
 // LogLine is one line that a task wrote.
 type LogLine struct {
 	Time   time.Time
-	Stream string // "stdout" or "stderr"
+	Stream string // "stdout", "stderr" or Notice
 	Text   string // without the newline
 }
 

@@ -66,7 +66,7 @@ func (s service) ImportImage(in grpc.ClientStreamingServer[api.ImportImageReques
 	if s.config.Images == nil {
 		return notServed("images")
 	}
-	added, err := s.config.Images.Import(in.Context(), &pieces{recv: in.Recv})
+	added, err := s.config.Images.Import(in.Context(), newPieces(nil, in.Recv))
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,16 @@ func (s service) ImportImage(in grpc.ClientStreamingServer[api.ImportImageReques
 
 // pieces reads a stream of messages as one.
 type pieces struct {
-	recv func() (*api.ImportImageRequest, error)
+	recv func() ([]byte, error)
 	rest []byte
 	err  error
+}
+
+func newPieces[M interface{ GetData() []byte }](first []byte, recv func() (M, error)) *pieces {
+	return &pieces{rest: first, recv: func() ([]byte, error) {
+		m, err := recv()
+		return m.GetData(), err
+	}}
 }
 
 // Read implements io.Reader.
@@ -86,8 +93,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 		if p.err != nil {
 			return 0, p.err
 		}
-		m, err := p.recv()
-		p.rest, p.err = m.GetData(), err
+		p.rest, p.err = p.recv()
 	}
 	n := copy(b, p.rest)
 	p.rest = p.rest[n:]

@@ -40,6 +40,8 @@ type Config struct {
 
 	Logs   host.Logs
 	Images host.Images
+	Inside host.Inside
+	Meter  host.Meter
 
 	// Health runs all checks of readiness. It should take less than a second: probes wait for it.
 	Health func(ctx context.Context) []Check

@@ -28,6 +28,7 @@ func (h *Host) firstLook() {
 		case <-time.After(backoff(tries, 100*time.Millisecond, 10*time.Second)):
 		}
 	}
+	h.endExecs()
 	h.begin()
 	h.cfg.Poke()
 }

@@ -16,7 +16,7 @@ type paths struct {
 	tempMounts                      string
 	socket, shimSockets             string
 	shortRun                        string // where the sockets are if RUN is too long for them, else ""
-	runc, tasks                     string // below RUN
+	runc, tasks, commands           string // below RUN
 }
 
 func newPaths(cfg Config) (paths, error) {
@@ -34,6 +34,7 @@ func newPaths(cfg Config) (paths, error) {
 		containerdState: filepath.Join(run, "containerd"),
 		tempMounts:      filepath.Join(run, "containerd", "tmpmounts"),
 		runc:            filepath.Join(run, "runc"), tasks: filepath.Join(run, "tasks"),
+		commands: filepath.Join(run, "exec"),
 	}
 	sockets := run
 	if len(run)+len("/s") > maxSocketDir {
@@ -69,6 +70,9 @@ func (p paths) runcState(namespace, id string) string { return filepath.Join(p.r
 func (p paths) taskLogs(id string) string { return filepath.Join(p.logs, id) }
 
 func (p paths) taskFiles(id string) string { return filepath.Join(p.tasks, id) }
+
+// execs has a folder for each command that runs in id.
+func (p paths) execs(id string) string { return filepath.Join(p.commands, id) }
 
 // marker exists while the container of id is being made. A container without a task is half-made if it is there, and was
 // lost in a reboot, which empties RUN, if it is not.

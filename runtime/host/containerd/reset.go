@@ -24,7 +24,7 @@ func (h *Host) Reset(ctx context.Context) error {
 		errs = append(errs, h.client.NamespaceService().Delete(h.scoped(ctx), h.namespace))
 	}
 	errs = append(errs, h.Close(), removeCgroup("/warren-"+h.cfg.Instance))
-	dirs := []string{h.paths.containerdState, h.paths.containerdRoot, h.paths.bin, h.paths.logs, h.paths.tasks, h.paths.runc,
+	dirs := []string{h.paths.containerdState, h.paths.containerdRoot, h.paths.bin, h.paths.logs, h.paths.tasks, h.paths.commands, h.paths.runc,
 		h.paths.shimSockets}
 	if h.paths.shortRun != "" {
 		dirs = append(dirs, h.paths.shortRun)

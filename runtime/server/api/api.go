@@ -10,6 +10,11 @@ const (
 	MaxMessage = 16 << 20
 	// Part is the size at which lists, big commits and archives are cut into several messages.
 	Part = 256 << 10
+	// Window is the most bytes of input that may be on their way to a command that has not read them. So whoever receives
+	// them never has to wait, and a signal behind them is heard.
+	Window = 256 << 10
+	// Piece is the size of one message of a byte stream.
+	Piece = 32 << 10
 )
 
 // Info says who answers and how it is.

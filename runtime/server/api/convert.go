@@ -47,12 +47,12 @@ func FromImages(list []*Image) []host.Image {
 
 // ToLogOptions makes a request for logs.
 func ToLogOptions(task string, o host.LogOptions) *LogsRequest {
-	return &LogsRequest{Task: utf8(task), Follow: o.Follow, Tail: int64(o.Tail), SinceNanos: nanos(o.Since)}
+	return &LogsRequest{Task: utf8(task), Follow: o.Follow, Tail: int64(o.Tail), SinceNanos: nanos(o.Since), Previous: o.Previous}
 }
 
 // Options is the inverse of ToLogOptions.
 func (r *LogsRequest) Options() host.LogOptions {
-	return host.LogOptions{Follow: r.GetFollow(), Tail: int(r.GetTail()), Since: timeOf(r.GetSinceNanos())}
+	return host.LogOptions{Follow: r.GetFollow(), Tail: int(r.GetTail()), Since: timeOf(r.GetSinceNanos()), Previous: r.GetPrevious()}
 }
 
 // ToLogLine makes a line for the wire.
@@ -78,4 +78,41 @@ func timeOf(nanos int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, nanos).UTC()
+}
+
+// ToUsage makes an answer of Usage.
+func ToUsage(u host.Usage) *UsageResponse {
+	out := &UsageResponse{Node: utf8(u.Node), Nanos: nanos(u.Time), Total: toCounters(u.Total), Cores: int64(u.Cores), DiskSize: u.DiskSize, DiskUsed: u.DiskUsed}
+	for _, t := range u.Tasks {
+		out.Tasks = append(out.Tasks, &TaskUsage{Name: utf8(t.Name), Service: utf8(t.Service), Attempt: int64(t.Attempt), Counters: toCounters(t.Counters)})
+	}
+	return out
+}
+
+// Usage is the inverse of ToUsage.
+func (r *UsageResponse) Usage() host.Usage {
+	u := host.Usage{Node: r.GetNode(), Time: timeOf(r.GetNanos()), Total: r.GetTotal().counters(), Cores: int(r.GetCores()), DiskSize: r.GetDiskSize(), DiskUsed: r.GetDiskUsed()}
+	for _, t := range r.GetTasks() {
+		u.Tasks = append(u.Tasks, host.TaskUsage{Name: t.GetName(), Service: t.GetService(), Attempt: int(t.GetAttempt()), Counters: t.GetCounters().counters()})
+	}
+	return u
+}
+
+func toCounters(c host.Counters) *Counters {
+	return &Counters{CpuNanos: int64(c.CPU), Memory: c.Memory, MemoryLimit: c.MemoryLimit, Received: c.Received, Sent: c.Sent, Read: c.Read, Written: c.Wrote, Pids: c.Pids}
+}
+
+func (c *Counters) counters() host.Counters {
+	return host.Counters{CPU: time.Duration(c.GetCpuNanos()), Memory: c.GetMemory(), MemoryLimit: c.GetMemoryLimit(), Received: c.GetReceived(),
+		Sent: c.GetSent(), Read: c.GetRead(), Wrote: c.GetWritten(), Pids: c.GetPids()}
+}
+
+// ToSize makes the size of a terminal for the wire.
+func ToSize(s host.TerminalSize) *TerminalSize {
+	return &TerminalSize{Width: s.Width, Height: s.Height}
+}
+
+// Host is the inverse of ToSize.
+func (s *TerminalSize) Host() host.TerminalSize {
+	return host.TerminalSize{Width: s.GetWidth(), Height: s.GetHeight()}
 }

@@ -701,6 +701,7 @@ type LogsRequest struct {
 	Follow        bool                   `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
 	Tail          int64                  `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`                               // last n lines; below 0: all
 	SinceNanos    int64                  `protobuf:"varint,4,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"` // Unix time; 0: from the beginning
+	Previous      bool                   `protobuf:"varint,5,opt,name=previous,proto3" json:"previous,omitempty"`                       // of the attempt before the latest one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -761,6 +762,13 @@ func (x *LogsRequest) GetSinceNanos() int64 {
 		return x.SinceNanos
 	}
 	return 0
+}
+
+func (x *LogsRequest) GetPrevious() bool {
+	if x != nil {
+		return x.Previous
+	}
+	return false
 }
 
 type LogsResponse struct {
@@ -1191,6 +1199,993 @@ func (*RemoveImageResponse) Descriptor() ([]byte, []int) {
 	return file_warren_proto_rawDescGZIP(), []int{21}
 }
 
+type ExecRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         *ExecStart             `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"` // in the first request only
+	Stdin         []byte                 `protobuf:"bytes,2,opt,name=stdin,proto3" json:"stdin,omitempty"` // never more than 256 KiB beyond ExecResponse.taken
+	Eof           bool                   `protobuf:"varint,3,opt,name=eof,proto3" json:"eof,omitempty"`    // there is no more input
+	Size          *TerminalSize          `protobuf:"bytes,4,opt,name=size,proto3" json:"size,omitempty"`
+	Signal        string                 `protobuf:"bytes,5,opt,name=signal,proto3" json:"signal,omitempty"` // like SIGINT
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRequest) Reset() {
+	*x = ExecRequest{}
+	mi := &file_warren_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRequest) ProtoMessage() {}
+
+func (x *ExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
+func (*ExecRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExecRequest) GetStart() *ExecStart {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetStdin() []byte {
+	if x != nil {
+		return x.Stdin
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetEof() bool {
+	if x != nil {
+		return x.Eof
+	}
+	return false
+}
+
+func (x *ExecRequest) GetSize() *TerminalSize {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+type ExecStart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	Args          []string               `protobuf:"bytes,2,rep,name=args,proto3" json:"args,omitempty"`
+	Stdin         bool                   `protobuf:"varint,3,opt,name=stdin,proto3" json:"stdin,omitempty"` // input will follow
+	Tty           bool                   `protobuf:"varint,4,opt,name=tty,proto3" json:"tty,omitempty"`
+	Size          *TerminalSize          `protobuf:"bytes,5,opt,name=size,proto3" json:"size,omitempty"`
+	Term          string                 `protobuf:"bytes,6,opt,name=term,proto3" json:"term,omitempty"` // the kind of terminal, like xterm
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecStart) Reset() {
+	*x = ExecStart{}
+	mi := &file_warren_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecStart) ProtoMessage() {}
+
+func (x *ExecStart) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
+func (*ExecStart) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ExecStart) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *ExecStart) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ExecStart) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
+	}
+	return false
+}
+
+func (x *ExecStart) GetTty() bool {
+	if x != nil {
+		return x.Tty
+	}
+	return false
+}
+
+func (x *ExecStart) GetSize() *TerminalSize {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+func (x *ExecStart) GetTerm() string {
+	if x != nil {
+		return x.Term
+	}
+	return ""
+}
+
+type TerminalSize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Width         uint32                 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
+	Height        uint32                 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminalSize) Reset() {
+	*x = TerminalSize{}
+	mi := &file_warren_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminalSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminalSize) ProtoMessage() {}
+
+func (x *TerminalSize) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
+func (*TerminalSize) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TerminalSize) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *TerminalSize) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+// ExecResponse has output, or how much input was taken, or as the last message the exit code.
+type ExecResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stdout        []byte                 `protobuf:"bytes,1,opt,name=stdout,proto3" json:"stdout,omitempty"`
+	Stderr        []byte                 `protobuf:"bytes,2,opt,name=stderr,proto3" json:"stderr,omitempty"`
+	Taken         int64                  `protobuf:"varint,3,opt,name=taken,proto3" json:"taken,omitempty"` // bytes of input more than said before
+	Exited        bool                   `protobuf:"varint,4,opt,name=exited,proto3" json:"exited,omitempty"`
+	Code          int32                  `protobuf:"varint,5,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecResponse) Reset() {
+	*x = ExecResponse{}
+	mi := &file_warren_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecResponse) ProtoMessage() {}
+
+func (x *ExecResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
+func (*ExecResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ExecResponse) GetStdout() []byte {
+	if x != nil {
+		return x.Stdout
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetStderr() []byte {
+	if x != nil {
+		return x.Stderr
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetTaken() int64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *ExecResponse) GetExited() bool {
+	if x != nil {
+		return x.Exited
+	}
+	return false
+}
+
+func (x *ExecResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+type ForwardRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         *ForwardStart          `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"` // in the first request only
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardRequest) Reset() {
+	*x = ForwardRequest{}
+	mi := &file_warren_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardRequest) ProtoMessage() {}
+
+func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
+func (*ForwardRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ForwardRequest) GetStart() *ForwardStart {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *ForwardRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type ForwardStart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	Port          uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardStart) Reset() {
+	*x = ForwardStart{}
+	mi := &file_warren_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardStart) ProtoMessage() {}
+
+func (x *ForwardStart) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardStart.ProtoReflect.Descriptor instead.
+func (*ForwardStart) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ForwardStart) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *ForwardStart) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+type ForwardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Eof           bool                   `protobuf:"varint,2,opt,name=eof,proto3" json:"eof,omitempty"` // the task will send no more; it may go on to receive
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardResponse) Reset() {
+	*x = ForwardResponse{}
+	mi := &file_warren_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardResponse) ProtoMessage() {}
+
+func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
+func (*ForwardResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ForwardResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ForwardResponse) GetEof() bool {
+	if x != nil {
+		return x.Eof
+	}
+	return false
+}
+
+type ReadFilesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadFilesRequest) Reset() {
+	*x = ReadFilesRequest{}
+	mi := &file_warren_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadFilesRequest) ProtoMessage() {}
+
+func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
+func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ReadFilesRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *ReadFilesRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+type ReadFilesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadFilesResponse) Reset() {
+	*x = ReadFilesResponse{}
+	mi := &file_warren_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadFilesResponse) ProtoMessage() {}
+
+func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
+func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ReadFilesResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type WriteFilesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         *WriteFilesStart       `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"` // in the first request only
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteFilesRequest) Reset() {
+	*x = WriteFilesRequest{}
+	mi := &file_warren_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteFilesRequest) ProtoMessage() {}
+
+func (x *WriteFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteFilesRequest.ProtoReflect.Descriptor instead.
+func (*WriteFilesRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *WriteFilesRequest) GetStart() *WriteFilesStart {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *WriteFilesRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type WriteFilesStart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Task  string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	Path  string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// name is used in path if that is a directory.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteFilesStart) Reset() {
+	*x = WriteFilesStart{}
+	mi := &file_warren_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteFilesStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteFilesStart) ProtoMessage() {}
+
+func (x *WriteFilesStart) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteFilesStart.ProtoReflect.Descriptor instead.
+func (*WriteFilesStart) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *WriteFilesStart) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *WriteFilesStart) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *WriteFilesStart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type WriteFilesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteFilesResponse) Reset() {
+	*x = WriteFilesResponse{}
+	mi := &file_warren_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteFilesResponse) ProtoMessage() {}
+
+func (x *WriteFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteFilesResponse.ProtoReflect.Descriptor instead.
+func (*WriteFilesResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{33}
+}
+
+type UsageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageRequest) Reset() {
+	*x = UsageRequest{}
+	mi := &file_warren_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageRequest) ProtoMessage() {}
+
+func (x *UsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
+func (*UsageRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{34}
+}
+
+// Counters are what was used since the thing that is counted began.
+type Counters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CpuNanos      int64                  `protobuf:"varint,1,opt,name=cpu_nanos,json=cpuNanos,proto3" json:"cpu_nanos,omitempty"`
+	Memory        int64                  `protobuf:"varint,2,opt,name=memory,proto3" json:"memory,omitempty"`                              // bytes now, without what the kernel would give back at once
+	MemoryLimit   int64                  `protobuf:"varint,3,opt,name=memory_limit,json=memoryLimit,proto3" json:"memory_limit,omitempty"` // 0: none
+	Received      int64                  `protobuf:"varint,4,opt,name=received,proto3" json:"received,omitempty"`
+	Sent          int64                  `protobuf:"varint,5,opt,name=sent,proto3" json:"sent,omitempty"`
+	Read          int64                  `protobuf:"varint,6,opt,name=read,proto3" json:"read,omitempty"`
+	Written       int64                  `protobuf:"varint,7,opt,name=written,proto3" json:"written,omitempty"`
+	Pids          int64                  `protobuf:"varint,8,opt,name=pids,proto3" json:"pids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counters) Reset() {
+	*x = Counters{}
+	mi := &file_warren_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counters) ProtoMessage() {}
+
+func (x *Counters) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counters.ProtoReflect.Descriptor instead.
+func (*Counters) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Counters) GetCpuNanos() int64 {
+	if x != nil {
+		return x.CpuNanos
+	}
+	return 0
+}
+
+func (x *Counters) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Counters) GetMemoryLimit() int64 {
+	if x != nil {
+		return x.MemoryLimit
+	}
+	return 0
+}
+
+func (x *Counters) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *Counters) GetSent() int64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *Counters) GetRead() int64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *Counters) GetWritten() int64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
+func (x *Counters) GetPids() int64 {
+	if x != nil {
+		return x.Pids
+	}
+	return 0
+}
+
+type UsageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Nanos         int64                  `protobuf:"varint,2,opt,name=nanos,proto3" json:"nanos,omitempty"` // Unix time
+	Total         *Counters              `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`  // of the machine
+	Cores         int64                  `protobuf:"varint,4,opt,name=cores,proto3" json:"cores,omitempty"`
+	DiskSize      int64                  `protobuf:"varint,5,opt,name=disk_size,json=diskSize,proto3" json:"disk_size,omitempty"` // of the file system of the data directory
+	DiskUsed      int64                  `protobuf:"varint,6,opt,name=disk_used,json=diskUsed,proto3" json:"disk_used,omitempty"`
+	Tasks         []*TaskUsage           `protobuf:"bytes,7,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageResponse) Reset() {
+	*x = UsageResponse{}
+	mi := &file_warren_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageResponse) ProtoMessage() {}
+
+func (x *UsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
+func (*UsageResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *UsageResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *UsageResponse) GetNanos() int64 {
+	if x != nil {
+		return x.Nanos
+	}
+	return 0
+}
+
+func (x *UsageResponse) GetTotal() *Counters {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *UsageResponse) GetCores() int64 {
+	if x != nil {
+		return x.Cores
+	}
+	return 0
+}
+
+func (x *UsageResponse) GetDiskSize() int64 {
+	if x != nil {
+		return x.DiskSize
+	}
+	return 0
+}
+
+func (x *UsageResponse) GetDiskUsed() int64 {
+	if x != nil {
+		return x.DiskUsed
+	}
+	return 0
+}
+
+func (x *UsageResponse) GetTasks() []*TaskUsage {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+type TaskUsage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Service       string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Attempt       int64                  `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Counters      *Counters              `protobuf:"bytes,4,opt,name=counters,proto3" json:"counters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskUsage) Reset() {
+	*x = TaskUsage{}
+	mi := &file_warren_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskUsage) ProtoMessage() {}
+
+func (x *TaskUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
+func (*TaskUsage) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *TaskUsage) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TaskUsage) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *TaskUsage) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *TaskUsage) GetCounters() *Counters {
+	if x != nil {
+		return x.Counters
+	}
+	return nil
+}
+
 type InfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1199,7 +2194,7 @@ type InfoRequest struct {
 
 func (x *InfoRequest) Reset() {
 	*x = InfoRequest{}
-	mi := &file_warren_proto_msgTypes[22]
+	mi := &file_warren_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +2206,7 @@ func (x *InfoRequest) String() string {
 func (*InfoRequest) ProtoMessage() {}
 
 func (x *InfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[22]
+	mi := &file_warren_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +2219,7 @@ func (x *InfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoRequest.ProtoReflect.Descriptor instead.
 func (*InfoRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{22}
+	return file_warren_proto_rawDescGZIP(), []int{38}
 }
 
 type InfoResponse struct {
@@ -1241,7 +2236,7 @@ type InfoResponse struct {
 
 func (x *InfoResponse) Reset() {
 	*x = InfoResponse{}
-	mi := &file_warren_proto_msgTypes[23]
+	mi := &file_warren_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +2248,7 @@ func (x *InfoResponse) String() string {
 func (*InfoResponse) ProtoMessage() {}
 
 func (x *InfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[23]
+	mi := &file_warren_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +2261,7 @@ func (x *InfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoResponse.ProtoReflect.Descriptor instead.
 func (*InfoResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{23}
+	return file_warren_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *InfoResponse) GetVersion() string {
@@ -1322,7 +2317,7 @@ type ReadyCheck struct {
 
 func (x *ReadyCheck) Reset() {
 	*x = ReadyCheck{}
-	mi := &file_warren_proto_msgTypes[24]
+	mi := &file_warren_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +2329,7 @@ func (x *ReadyCheck) String() string {
 func (*ReadyCheck) ProtoMessage() {}
 
 func (x *ReadyCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[24]
+	mi := &file_warren_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +2342,7 @@ func (x *ReadyCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadyCheck.ProtoReflect.Descriptor instead.
 func (*ReadyCheck) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{24}
+	return file_warren_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReadyCheck) GetName() string {
@@ -1379,7 +2374,7 @@ type GraphRequest struct {
 
 func (x *GraphRequest) Reset() {
 	*x = GraphRequest{}
-	mi := &file_warren_proto_msgTypes[25]
+	mi := &file_warren_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +2386,7 @@ func (x *GraphRequest) String() string {
 func (*GraphRequest) ProtoMessage() {}
 
 func (x *GraphRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[25]
+	mi := &file_warren_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +2399,7 @@ func (x *GraphRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GraphRequest.ProtoReflect.Descriptor instead.
 func (*GraphRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{25}
+	return file_warren_proto_rawDescGZIP(), []int{41}
 }
 
 type GraphResponse struct {
@@ -1416,7 +2411,7 @@ type GraphResponse struct {
 
 func (x *GraphResponse) Reset() {
 	*x = GraphResponse{}
-	mi := &file_warren_proto_msgTypes[26]
+	mi := &file_warren_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +2423,7 @@ func (x *GraphResponse) String() string {
 func (*GraphResponse) ProtoMessage() {}
 
 func (x *GraphResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[26]
+	mi := &file_warren_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +2436,7 @@ func (x *GraphResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GraphResponse.ProtoReflect.Descriptor instead.
 func (*GraphResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{26}
+	return file_warren_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GraphResponse) GetLines() []string {
@@ -1460,7 +2455,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_warren_proto_msgTypes[27]
+	mi := &file_warren_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +2467,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[27]
+	mi := &file_warren_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +2480,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{27}
+	return file_warren_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StopRequest) GetTasks() bool {
@@ -1503,7 +2498,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_warren_proto_msgTypes[28]
+	mi := &file_warren_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +2510,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[28]
+	mi := &file_warren_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +2523,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{28}
+	return file_warren_proto_rawDescGZIP(), []int{44}
 }
 
 // ErrorDetail lets the other side rebuild an error: what it is, not only what it says.
@@ -1544,7 +2539,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_warren_proto_msgTypes[29]
+	mi := &file_warren_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +2551,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[29]
+	mi := &file_warren_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +2564,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{29}
+	return file_warren_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ErrorDetail) GetText() string {
@@ -1611,7 +2606,7 @@ type InvalidObject struct {
 
 func (x *InvalidObject) Reset() {
 	*x = InvalidObject{}
-	mi := &file_warren_proto_msgTypes[30]
+	mi := &file_warren_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +2618,7 @@ func (x *InvalidObject) String() string {
 func (*InvalidObject) ProtoMessage() {}
 
 func (x *InvalidObject) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[30]
+	mi := &file_warren_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +2631,7 @@ func (x *InvalidObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidObject.ProtoReflect.Descriptor instead.
 func (*InvalidObject) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{30}
+	return file_warren_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *InvalidObject) GetKey() *Key {
@@ -1664,7 +2659,7 @@ type Conflict struct {
 
 func (x *Conflict) Reset() {
 	*x = Conflict{}
-	mi := &file_warren_proto_msgTypes[31]
+	mi := &file_warren_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +2671,7 @@ func (x *Conflict) String() string {
 func (*Conflict) ProtoMessage() {}
 
 func (x *Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[31]
+	mi := &file_warren_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +2684,7 @@ func (x *Conflict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
 func (*Conflict) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{31}
+	return file_warren_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Conflict) GetKey() *Key {
@@ -1723,7 +2718,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_warren_proto_msgTypes[32]
+	mi := &file_warren_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +2730,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[32]
+	mi := &file_warren_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +2743,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{32}
+	return file_warren_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Problem) GetPath() string {
@@ -1805,13 +2800,14 @@ const file_warren_proto_rawDesc = "" +
 	"\rCommitRequest\x12\x1f\n" +
 	"\x03ops\x18\x01 \x03(\v2\r.warren.v1.OpR\x03ops\",\n" +
 	"\x0eCommitResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\"n\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\"\x8a\x01\n" +
 	"\vLogsRequest\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x12\n" +
 	"\x04tail\x18\x03 \x01(\x03R\x04tail\x12\x1f\n" +
 	"\vsince_nanos\x18\x04 \x01(\x03R\n" +
-	"sinceNanos\"8\n" +
+	"sinceNanos\x12\x1a\n" +
+	"\bprevious\x18\x05 \x01(\bR\bprevious\"8\n" +
 	"\fLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.warren.v1.LogLineR\x05lines\"K\n" +
 	"\aLogLine\x12\x14\n" +
@@ -1833,7 +2829,74 @@ const file_warren_proto_rawDesc = "" +
 	"\x06images\x18\x01 \x03(\v2\x10.warren.v1.ImageR\x06images\"*\n" +
 	"\x12RemoveImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\"\x15\n" +
-	"\x13RemoveImageResponse\"\r\n" +
+	"\x13RemoveImageResponse\"\xa6\x01\n" +
+	"\vExecRequest\x12*\n" +
+	"\x05start\x18\x01 \x01(\v2\x14.warren.v1.ExecStartR\x05start\x12\x14\n" +
+	"\x05stdin\x18\x02 \x01(\fR\x05stdin\x12\x10\n" +
+	"\x03eof\x18\x03 \x01(\bR\x03eof\x12+\n" +
+	"\x04size\x18\x04 \x01(\v2\x17.warren.v1.TerminalSizeR\x04size\x12\x16\n" +
+	"\x06signal\x18\x05 \x01(\tR\x06signal\"\x9c\x01\n" +
+	"\tExecStart\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12\x12\n" +
+	"\x04args\x18\x02 \x03(\tR\x04args\x12\x14\n" +
+	"\x05stdin\x18\x03 \x01(\bR\x05stdin\x12\x10\n" +
+	"\x03tty\x18\x04 \x01(\bR\x03tty\x12+\n" +
+	"\x04size\x18\x05 \x01(\v2\x17.warren.v1.TerminalSizeR\x04size\x12\x12\n" +
+	"\x04term\x18\x06 \x01(\tR\x04term\"<\n" +
+	"\fTerminalSize\x12\x14\n" +
+	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\rR\x06height\"\x80\x01\n" +
+	"\fExecResponse\x12\x16\n" +
+	"\x06stdout\x18\x01 \x01(\fR\x06stdout\x12\x16\n" +
+	"\x06stderr\x18\x02 \x01(\fR\x06stderr\x12\x14\n" +
+	"\x05taken\x18\x03 \x01(\x03R\x05taken\x12\x16\n" +
+	"\x06exited\x18\x04 \x01(\bR\x06exited\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\x05R\x04code\"S\n" +
+	"\x0eForwardRequest\x12-\n" +
+	"\x05start\x18\x01 \x01(\v2\x17.warren.v1.ForwardStartR\x05start\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"6\n" +
+	"\fForwardStart\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\"7\n" +
+	"\x0fForwardResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x10\n" +
+	"\x03eof\x18\x02 \x01(\bR\x03eof\":\n" +
+	"\x10ReadFilesRequest\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\"'\n" +
+	"\x11ReadFilesResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"Y\n" +
+	"\x11WriteFilesRequest\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.warren.v1.WriteFilesStartR\x05start\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"M\n" +
+	"\x0fWriteFilesStart\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x14\n" +
+	"\x12WriteFilesResponse\"\x0e\n" +
+	"\fUsageRequest\"\xd4\x01\n" +
+	"\bCounters\x12\x1b\n" +
+	"\tcpu_nanos\x18\x01 \x01(\x03R\bcpuNanos\x12\x16\n" +
+	"\x06memory\x18\x02 \x01(\x03R\x06memory\x12!\n" +
+	"\fmemory_limit\x18\x03 \x01(\x03R\vmemoryLimit\x12\x1a\n" +
+	"\breceived\x18\x04 \x01(\x03R\breceived\x12\x12\n" +
+	"\x04sent\x18\x05 \x01(\x03R\x04sent\x12\x12\n" +
+	"\x04read\x18\x06 \x01(\x03R\x04read\x12\x18\n" +
+	"\awritten\x18\a \x01(\x03R\awritten\x12\x12\n" +
+	"\x04pids\x18\b \x01(\x03R\x04pids\"\xe0\x01\n" +
+	"\rUsageResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
+	"\x05nanos\x18\x02 \x01(\x03R\x05nanos\x12)\n" +
+	"\x05total\x18\x03 \x01(\v2\x13.warren.v1.CountersR\x05total\x12\x14\n" +
+	"\x05cores\x18\x04 \x01(\x03R\x05cores\x12\x1b\n" +
+	"\tdisk_size\x18\x05 \x01(\x03R\bdiskSize\x12\x1b\n" +
+	"\tdisk_used\x18\x06 \x01(\x03R\bdiskUsed\x12*\n" +
+	"\x05tasks\x18\a \x03(\v2\x14.warren.v1.TaskUsageR\x05tasks\"\x84\x01\n" +
+	"\tTaskUsage\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\x03R\aattempt\x12/\n" +
+	"\bcounters\x18\x04 \x01(\v2\x13.warren.v1.CountersR\bcounters\"\r\n" +
 	"\vInfoRequest\"\xbc\x01\n" +
 	"\fInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
@@ -1873,7 +2936,7 @@ const file_warren_proto_rawDesc = "" +
 	"\x03PUT\x10\x00\x12\n" +
 	"\n" +
 	"\x06DELETE\x10\x01\x12\t\n" +
-	"\x05CHECK\x10\x022\xc8\x05\n" +
+	"\x05CHECK\x10\x022\x9e\b\n" +
 	"\x06Warren\x124\n" +
 	"\x03Get\x12\x15.warren.v1.GetRequest\x1a\x16.warren.v1.GetResponse\x129\n" +
 	"\x04List\x12\x16.warren.v1.ListRequest\x1a\x17.warren.v1.ListResponse0\x01\x12<\n" +
@@ -1883,7 +2946,13 @@ const file_warren_proto_rawDesc = "" +
 	"\vImportImage\x12\x1d.warren.v1.ImportImageRequest\x1a\x1e.warren.v1.ImportImageResponse(\x01\x12I\n" +
 	"\n" +
 	"ListImages\x12\x1c.warren.v1.ListImagesRequest\x1a\x1d.warren.v1.ListImagesResponse\x12L\n" +
-	"\vRemoveImage\x12\x1d.warren.v1.RemoveImageRequest\x1a\x1e.warren.v1.RemoveImageResponse\x127\n" +
+	"\vRemoveImage\x12\x1d.warren.v1.RemoveImageRequest\x1a\x1e.warren.v1.RemoveImageResponse\x12;\n" +
+	"\x04Exec\x12\x16.warren.v1.ExecRequest\x1a\x17.warren.v1.ExecResponse(\x010\x01\x12D\n" +
+	"\aForward\x12\x19.warren.v1.ForwardRequest\x1a\x1a.warren.v1.ForwardResponse(\x010\x01\x12H\n" +
+	"\tReadFiles\x12\x1b.warren.v1.ReadFilesRequest\x1a\x1c.warren.v1.ReadFilesResponse0\x01\x12K\n" +
+	"\n" +
+	"WriteFiles\x12\x1c.warren.v1.WriteFilesRequest\x1a\x1d.warren.v1.WriteFilesResponse(\x01\x12:\n" +
+	"\x05Usage\x12\x17.warren.v1.UsageRequest\x1a\x18.warren.v1.UsageResponse\x127\n" +
 	"\x04Info\x12\x16.warren.v1.InfoRequest\x1a\x17.warren.v1.InfoResponse\x12:\n" +
 	"\x05Graph\x12\x17.warren.v1.GraphRequest\x1a\x18.warren.v1.GraphResponse\x127\n" +
 	"\x04Stop\x12\x16.warren.v1.StopRequest\x1a\x17.warren.v1.StopResponseB)Z'warren.io/warren/runtime/server/api;apib\x06proto3"
@@ -1901,7 +2970,7 @@ func file_warren_proto_rawDescGZIP() []byte {
 }
 
 var file_warren_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_warren_proto_goTypes = []any{
 	(Verb)(0),                   // 0: warren.v1.Verb
 	(*Key)(nil),                 // 1: warren.v1.Key
@@ -1926,17 +2995,33 @@ var file_warren_proto_goTypes = []any{
 	(*ListImagesResponse)(nil),  // 20: warren.v1.ListImagesResponse
 	(*RemoveImageRequest)(nil),  // 21: warren.v1.RemoveImageRequest
 	(*RemoveImageResponse)(nil), // 22: warren.v1.RemoveImageResponse
-	(*InfoRequest)(nil),         // 23: warren.v1.InfoRequest
-	(*InfoResponse)(nil),        // 24: warren.v1.InfoResponse
-	(*ReadyCheck)(nil),          // 25: warren.v1.ReadyCheck
-	(*GraphRequest)(nil),        // 26: warren.v1.GraphRequest
-	(*GraphResponse)(nil),       // 27: warren.v1.GraphResponse
-	(*StopRequest)(nil),         // 28: warren.v1.StopRequest
-	(*StopResponse)(nil),        // 29: warren.v1.StopResponse
-	(*ErrorDetail)(nil),         // 30: warren.v1.ErrorDetail
-	(*InvalidObject)(nil),       // 31: warren.v1.InvalidObject
-	(*Conflict)(nil),            // 32: warren.v1.Conflict
-	(*Problem)(nil),             // 33: warren.v1.Problem
+	(*ExecRequest)(nil),         // 23: warren.v1.ExecRequest
+	(*ExecStart)(nil),           // 24: warren.v1.ExecStart
+	(*TerminalSize)(nil),        // 25: warren.v1.TerminalSize
+	(*ExecResponse)(nil),        // 26: warren.v1.ExecResponse
+	(*ForwardRequest)(nil),      // 27: warren.v1.ForwardRequest
+	(*ForwardStart)(nil),        // 28: warren.v1.ForwardStart
+	(*ForwardResponse)(nil),     // 29: warren.v1.ForwardResponse
+	(*ReadFilesRequest)(nil),    // 30: warren.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),   // 31: warren.v1.ReadFilesResponse
+	(*WriteFilesRequest)(nil),   // 32: warren.v1.WriteFilesRequest
+	(*WriteFilesStart)(nil),     // 33: warren.v1.WriteFilesStart
+	(*WriteFilesResponse)(nil),  // 34: warren.v1.WriteFilesResponse
+	(*UsageRequest)(nil),        // 35: warren.v1.UsageRequest
+	(*Counters)(nil),            // 36: warren.v1.Counters
+	(*UsageResponse)(nil),       // 37: warren.v1.UsageResponse
+	(*TaskUsage)(nil),           // 38: warren.v1.TaskUsage
+	(*InfoRequest)(nil),         // 39: warren.v1.InfoRequest
+	(*InfoResponse)(nil),        // 40: warren.v1.InfoResponse
+	(*ReadyCheck)(nil),          // 41: warren.v1.ReadyCheck
+	(*GraphRequest)(nil),        // 42: warren.v1.GraphRequest
+	(*GraphResponse)(nil),       // 43: warren.v1.GraphResponse
+	(*StopRequest)(nil),         // 44: warren.v1.StopRequest
+	(*StopResponse)(nil),        // 45: warren.v1.StopResponse
+	(*ErrorDetail)(nil),         // 46: warren.v1.ErrorDetail
+	(*InvalidObject)(nil),       // 47: warren.v1.InvalidObject
+	(*Conflict)(nil),            // 48: warren.v1.Conflict
+	(*Problem)(nil),             // 49: warren.v1.Problem
 }
 var file_warren_proto_depIdxs = []int32{
 	1,  // 0: warren.v1.Object.key:type_name -> warren.v1.Key
@@ -1952,39 +3037,57 @@ var file_warren_proto_depIdxs = []int32{
 	15, // 10: warren.v1.LogsResponse.lines:type_name -> warren.v1.LogLine
 	16, // 11: warren.v1.ImportImageResponse.images:type_name -> warren.v1.Image
 	16, // 12: warren.v1.ListImagesResponse.images:type_name -> warren.v1.Image
-	25, // 13: warren.v1.InfoResponse.ready:type_name -> warren.v1.ReadyCheck
-	32, // 14: warren.v1.ErrorDetail.conflict:type_name -> warren.v1.Conflict
-	31, // 15: warren.v1.ErrorDetail.invalid:type_name -> warren.v1.InvalidObject
-	1,  // 16: warren.v1.InvalidObject.key:type_name -> warren.v1.Key
-	33, // 17: warren.v1.InvalidObject.problems:type_name -> warren.v1.Problem
-	1,  // 18: warren.v1.Conflict.key:type_name -> warren.v1.Key
-	4,  // 19: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
-	6,  // 20: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
-	8,  // 21: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
-	11, // 22: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
-	13, // 23: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
-	17, // 24: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
-	19, // 25: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
-	21, // 26: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
-	23, // 27: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
-	26, // 28: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
-	28, // 29: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
-	5,  // 30: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
-	7,  // 31: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
-	9,  // 32: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
-	12, // 33: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
-	14, // 34: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
-	18, // 35: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
-	20, // 36: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
-	22, // 37: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
-	24, // 38: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
-	27, // 39: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
-	29, // 40: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
-	30, // [30:41] is the sub-list for method output_type
-	19, // [19:30] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 13: warren.v1.ExecRequest.start:type_name -> warren.v1.ExecStart
+	25, // 14: warren.v1.ExecRequest.size:type_name -> warren.v1.TerminalSize
+	25, // 15: warren.v1.ExecStart.size:type_name -> warren.v1.TerminalSize
+	28, // 16: warren.v1.ForwardRequest.start:type_name -> warren.v1.ForwardStart
+	33, // 17: warren.v1.WriteFilesRequest.start:type_name -> warren.v1.WriteFilesStart
+	36, // 18: warren.v1.UsageResponse.total:type_name -> warren.v1.Counters
+	38, // 19: warren.v1.UsageResponse.tasks:type_name -> warren.v1.TaskUsage
+	36, // 20: warren.v1.TaskUsage.counters:type_name -> warren.v1.Counters
+	41, // 21: warren.v1.InfoResponse.ready:type_name -> warren.v1.ReadyCheck
+	48, // 22: warren.v1.ErrorDetail.conflict:type_name -> warren.v1.Conflict
+	47, // 23: warren.v1.ErrorDetail.invalid:type_name -> warren.v1.InvalidObject
+	1,  // 24: warren.v1.InvalidObject.key:type_name -> warren.v1.Key
+	49, // 25: warren.v1.InvalidObject.problems:type_name -> warren.v1.Problem
+	1,  // 26: warren.v1.Conflict.key:type_name -> warren.v1.Key
+	4,  // 27: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
+	6,  // 28: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
+	8,  // 29: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
+	11, // 30: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
+	13, // 31: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
+	17, // 32: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
+	19, // 33: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
+	21, // 34: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
+	23, // 35: warren.v1.Warren.Exec:input_type -> warren.v1.ExecRequest
+	27, // 36: warren.v1.Warren.Forward:input_type -> warren.v1.ForwardRequest
+	30, // 37: warren.v1.Warren.ReadFiles:input_type -> warren.v1.ReadFilesRequest
+	32, // 38: warren.v1.Warren.WriteFiles:input_type -> warren.v1.WriteFilesRequest
+	35, // 39: warren.v1.Warren.Usage:input_type -> warren.v1.UsageRequest
+	39, // 40: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
+	42, // 41: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
+	44, // 42: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
+	5,  // 43: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
+	7,  // 44: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
+	9,  // 45: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
+	12, // 46: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
+	14, // 47: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
+	18, // 48: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
+	20, // 49: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
+	22, // 50: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
+	26, // 51: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
+	29, // 52: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
+	31, // 53: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
+	34, // 54: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
+	37, // 55: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
+	40, // 56: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
+	43, // 57: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
+	45, // 58: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
+	43, // [43:59] is the sub-list for method output_type
+	27, // [27:43] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_warren_proto_init() }
@@ -1998,7 +3101,7 @@ func file_warren_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_warren_proto_rawDesc), len(file_warren_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,11 @@ const (
 	Warren_ImportImage_FullMethodName = "/warren.v1.Warren/ImportImage"
 	Warren_ListImages_FullMethodName  = "/warren.v1.Warren/ListImages"
 	Warren_RemoveImage_FullMethodName = "/warren.v1.Warren/RemoveImage"
+	Warren_Exec_FullMethodName        = "/warren.v1.Warren/Exec"
+	Warren_Forward_FullMethodName     = "/warren.v1.Warren/Forward"
+	Warren_ReadFiles_FullMethodName   = "/warren.v1.Warren/ReadFiles"
+	Warren_WriteFiles_FullMethodName  = "/warren.v1.Warren/WriteFiles"
+	Warren_Usage_FullMethodName       = "/warren.v1.Warren/Usage"
 	Warren_Info_FullMethodName        = "/warren.v1.Warren/Info"
 	Warren_Graph_FullMethodName       = "/warren.v1.Warren/Graph"
 	Warren_Stop_FullMethodName        = "/warren.v1.Warren/Stop"
@@ -55,6 +60,16 @@ type WarrenClient interface {
 	ImportImage(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportImageRequest, ImportImageResponse], error)
 	ListImages(ctx context.Context, in *ListImagesRequest, opts ...grpc.CallOption) (*ListImagesResponse, error)
 	RemoveImage(ctx context.Context, in *RemoveImageRequest, opts ...grpc.CallOption) (*RemoveImageResponse, error)
+	// Exec runs a command in a running task. The first request says which; input, sizes and signals follow.
+	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
+	// Forward carries one connection to a port of a task. The first answer, empty, says that it is open.
+	Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForwardRequest, ForwardResponse], error)
+	// ReadFiles sends a file or a tree of a running task as a tar archive.
+	ReadFiles(ctx context.Context, in *ReadFilesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFilesResponse], error)
+	// WriteFiles puts a tar archive into the file system of a running task. The first request says where.
+	WriteFiles(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFilesRequest, WriteFilesResponse], error)
+	// Usage reads the counters of the node and its tasks.
+	Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*UsageResponse, error)
 	// Info says who answers and how it is.
 	Info(ctx context.Context, in *InfoRequest, opts ...grpc.CallOption) (*InfoResponse, error)
 	// Graph prints which controller reads and writes what.
@@ -181,6 +196,74 @@ func (c *warrenClient) RemoveImage(ctx context.Context, in *RemoveImageRequest, 
 	return out, nil
 }
 
+func (c *warrenClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[4], Warren_Exec_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExecRequest, ExecResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_ExecClient = grpc.BidiStreamingClient[ExecRequest, ExecResponse]
+
+func (c *warrenClient) Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForwardRequest, ForwardResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[5], Warren_Forward_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ForwardRequest, ForwardResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_ForwardClient = grpc.BidiStreamingClient[ForwardRequest, ForwardResponse]
+
+func (c *warrenClient) ReadFiles(ctx context.Context, in *ReadFilesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFilesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[6], Warren_ReadFiles_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadFilesRequest, ReadFilesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_ReadFilesClient = grpc.ServerStreamingClient[ReadFilesResponse]
+
+func (c *warrenClient) WriteFiles(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFilesRequest, WriteFilesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[7], Warren_WriteFiles_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WriteFilesRequest, WriteFilesResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_WriteFilesClient = grpc.ClientStreamingClient[WriteFilesRequest, WriteFilesResponse]
+
+func (c *warrenClient) Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*UsageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UsageResponse)
+	err := c.cc.Invoke(ctx, Warren_Usage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *warrenClient) Info(ctx context.Context, in *InfoRequest, opts ...grpc.CallOption) (*InfoResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(InfoResponse)
@@ -231,6 +314,16 @@ type WarrenServer interface {
 	ImportImage(grpc.ClientStreamingServer[ImportImageRequest, ImportImageResponse]) error
 	ListImages(context.Context, *ListImagesRequest) (*ListImagesResponse, error)
 	RemoveImage(context.Context, *RemoveImageRequest) (*RemoveImageResponse, error)
+	// Exec runs a command in a running task. The first request says which; input, sizes and signals follow.
+	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
+	// Forward carries one connection to a port of a task. The first answer, empty, says that it is open.
+	Forward(grpc.BidiStreamingServer[ForwardRequest, ForwardResponse]) error
+	// ReadFiles sends a file or a tree of a running task as a tar archive.
+	ReadFiles(*ReadFilesRequest, grpc.ServerStreamingServer[ReadFilesResponse]) error
+	// WriteFiles puts a tar archive into the file system of a running task. The first request says where.
+	WriteFiles(grpc.ClientStreamingServer[WriteFilesRequest, WriteFilesResponse]) error
+	// Usage reads the counters of the node and its tasks.
+	Usage(context.Context, *UsageRequest) (*UsageResponse, error)
 	// Info says who answers and how it is.
 	Info(context.Context, *InfoRequest) (*InfoResponse, error)
 	// Graph prints which controller reads and writes what.
@@ -270,6 +363,21 @@ func (UnimplementedWarrenServer) ListImages(context.Context, *ListImagesRequest)
 }
 func (UnimplementedWarrenServer) RemoveImage(context.Context, *RemoveImageRequest) (*RemoveImageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveImage not implemented")
+}
+func (UnimplementedWarrenServer) Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
+	return status.Error(codes.Unimplemented, "method Exec not implemented")
+}
+func (UnimplementedWarrenServer) Forward(grpc.BidiStreamingServer[ForwardRequest, ForwardResponse]) error {
+	return status.Error(codes.Unimplemented, "method Forward not implemented")
+}
+func (UnimplementedWarrenServer) ReadFiles(*ReadFilesRequest, grpc.ServerStreamingServer[ReadFilesResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReadFiles not implemented")
+}
+func (UnimplementedWarrenServer) WriteFiles(grpc.ClientStreamingServer[WriteFilesRequest, WriteFilesResponse]) error {
+	return status.Error(codes.Unimplemented, "method WriteFiles not implemented")
+}
+func (UnimplementedWarrenServer) Usage(context.Context, *UsageRequest) (*UsageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Usage not implemented")
 }
 func (UnimplementedWarrenServer) Info(context.Context, *InfoRequest) (*InfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Info not implemented")
@@ -413,6 +521,56 @@ func _Warren_RemoveImage_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Warren_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(WarrenServer).Exec(&grpc.GenericServerStream[ExecRequest, ExecResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_ExecServer = grpc.BidiStreamingServer[ExecRequest, ExecResponse]
+
+func _Warren_Forward_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(WarrenServer).Forward(&grpc.GenericServerStream[ForwardRequest, ForwardResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_ForwardServer = grpc.BidiStreamingServer[ForwardRequest, ForwardResponse]
+
+func _Warren_ReadFiles_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadFilesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WarrenServer).ReadFiles(m, &grpc.GenericServerStream[ReadFilesRequest, ReadFilesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_ReadFilesServer = grpc.ServerStreamingServer[ReadFilesResponse]
+
+func _Warren_WriteFiles_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(WarrenServer).WriteFiles(&grpc.GenericServerStream[WriteFilesRequest, WriteFilesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_WriteFilesServer = grpc.ClientStreamingServer[WriteFilesRequest, WriteFilesResponse]
+
+func _Warren_Usage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WarrenServer).Usage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Warren_Usage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WarrenServer).Usage(ctx, req.(*UsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Warren_Info_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(InfoRequest)
 	if err := dec(in); err != nil {
@@ -491,6 +649,10 @@ var Warren_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Warren_RemoveImage_Handler,
 		},
 		{
+			MethodName: "Usage",
+			Handler:    _Warren_Usage_Handler,
+		},
+		{
 			MethodName: "Info",
 			Handler:    _Warren_Info_Handler,
 		},
@@ -522,6 +684,28 @@ var Warren_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ImportImage",
 			Handler:       _Warren_ImportImage_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Exec",
+			Handler:       _Warren_Exec_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Forward",
+			Handler:       _Warren_Forward_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "ReadFiles",
+			Handler:       _Warren_ReadFiles_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WriteFiles",
+			Handler:       _Warren_WriteFiles_Handler,
 			ClientStreams: true,
 		},
 	},

@@ -1,0 +1,79 @@
+package warrenctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/grpcstore"
+)
+
+// taskNamed reads TASK, task/NAME or service/NAME, of which it takes the first task that runs. A bare word that names no task may
+// name a service.
+func taskNamed(ctx context.Context, s *grpcstore.Store, word string) (string, error) {
+	key, bare := meta.Key{Kind: v1.TaskKind.Name, Name: word}, !strings.Contains(word, "/")
+	if !bare {
+		var err error
+		if key, err = keyOf(word); err != nil {
+			return "", err
+		}
+	}
+	if key.Kind != v1.TaskKind.Name && key.Kind != v1.ServiceKind.Name {
+		return "", usagef("%s is neither a task nor a service", word)
+	}
+	_, err := s.Get(ctx, key)
+	if bare && errors.Is(err, store.ErrNotFound) {
+		service := meta.Key{Kind: v1.ServiceKind.Name, Name: word}
+		if _, e := s.Get(ctx, service); e == nil {
+			key, err = service, nil
+		}
+	}
+	if err != nil {
+		return "", about(key, err)
+	}
+	if key.Kind == v1.TaskKind.Name {
+		return key.Name, nil
+	}
+	return runningOf(ctx, s, key.Name)
+}
+
+// runningOf is the first task of a service that runs; one that is ready before others.
+func runningOf(ctx context.Context, s *grpcstore.Store, service string) (string, error) {
+	all, _, err := s.Only(v1.TaskKind.Name).List(ctx)
+	if err != nil {
+		return "", err
+	}
+	var tasks []*v1.Task
+	for _, o := range all {
+		if t, ok := o.(*v1.Task); ok && t.Spec.Service == service && t.Status.PID != 0 {
+			tasks = append(tasks, t)
+		}
+	}
+	if len(tasks) == 0 {
+		return "", try(fmt.Errorf("service %q has no task that runs", service), "warrenctl describe service/%s", service)
+	}
+	return slices.MinFunc(tasks, func(a, b *v1.Task) int {
+		if a.Status.Ready != b.Status.Ready {
+			if a.Status.Ready {
+				return -1
+			}
+			return 1
+		}
+		return a.Spec.Slot - b.Spec.Slot
+	}).Metadata.Name, nil
+}
+
+// insideError adds the next step to what happens with tasks that do not run.
+func insideError(task string, err error) error {
+	switch {
+	case errors.Is(err, host.ErrNotRunning), errors.Is(err, host.ErrNotFound):
+		return try(err, "warrenctl describe task/%s", task)
+	}
+	return err
+}
