@@ -73,13 +73,29 @@ func (e *Engine) init() {
 func (e *Engine) Load(objects []meta.Object, rev store.Revision) {
 	e.init()
 	before := e.snap
+	e.forgive() // a list is new enough, and a restored store may never again come to where it was
 	e.snap = NewSnapshot(e.Kinds, objects, rev)
 	for i := range e.parts {
-		e.parts[i].own = 0 // a list is new enough, and a restored store may never again come to where it was
 		e.enqueueAll(i, before)
 		e.enqueueAll(i, e.snap)
 	}
 	e.release()
+}
+
+// Lost says that the watch is gone. Until the next Load the engine goes on with what it has, and holds nothing back for its
+// own commits, which do not come any more: guards keep it from harm. Whoever drives the engine by hand calls it; Run does.
+func (e *Engine) Lost() {
+	e.init()
+	if e.snap != nil {
+		e.forgive()
+		e.release()
+	}
+}
+
+func (e *Engine) forgive() {
+	for i := range e.parts {
+		e.parts[i].own = 0
+	}
 }
 
 func (e *Engine) enqueueAll(i int, s *Snapshot) {
@@ -150,7 +166,8 @@ func (e *Engine) Snapshot() *Snapshot { return e.snap }
 // Next is when the engine has something to do, if nothing else happens.
 func (e *Engine) Next() (time.Time, bool) { return e.queue.next() }
 
-// Step runs one work item that is due, if there is one. The error is ErrFenced or the context's: the engine must end.
+// Step runs one work item that is due, if there is one. The error is ErrFenced or the context's: the engine must end; or
+// ErrUnknown: it must Load again before it goes on, since what it has just written may be missing in what it sees.
 func (e *Engine) Step(ctx context.Context) (bool, error) {
 	it, ok := e.queue.pop(e.Now())
 	if !ok {
@@ -170,6 +187,9 @@ func (e *Engine) Step(ctx context.Context) (bool, error) {
 		return true, errors.Join(ctx.Err(), err)
 	}
 	e.after(p, it, res, err)
+	if errors.Is(err, store.ErrUnknown) {
+		return true, err
+	}
 	return true, nil
 }
 

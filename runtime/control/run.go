@@ -7,33 +7,63 @@ import (
 	"sync"
 	"time"
 
+	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/store"
 )
 
 // Run drives the engine until ctx ends or leadership is lost (ErrFenced). A broken watch is taken up again by listing anew;
-// while the store cannot be reached nothing runs on an empty view. Controllers whose contracts do not fit together are not run.
+// meanwhile work goes on with what was seen last, so that an agent that is cut off still restarts what crashes. Before the
+// first list nothing runs: an empty view is no view. Controllers whose contracts do not fit together are not run.
 func (e *Engine) Run(ctx context.Context) error {
 	e.init()
 	if err := e.checkContracts(); err != nil {
 		return fmt.Errorf("engine %s: %w", e.Name, err)
 	}
-	for failed := 0; ctx.Err() == nil; failed++ {
-		objects, rev, err := e.Store.List(ctx)
+	var wait time.Duration
+	for failed := 0; ctx.Err() == nil; {
+		l, err := e.relist(ctx, wait)
 		if err == nil {
-			failed = 0
-			e.Load(objects, rev)
-			err = e.follow(ctx, rev)
+			failed, wait = 0, 0
+			e.Load(l.objects, l.revision)
+			err = e.follow(ctx, l.revision)
 		}
-		if errors.Is(err, store.ErrFenced) {
+		switch {
+		case errors.Is(err, store.ErrFenced):
 			return fmt.Errorf("engine %s: %w", e.Name, err)
-		}
-		if ctx.Err() != nil || errors.Is(err, store.ErrCompacted) {
+		case ctx.Err() != nil || errors.Is(err, store.ErrCompacted):
 			continue
 		}
-		e.Log.Error(err, "watch ended, listing again", "engine", e.Name)
-		pause(ctx, backoff(item{name: e.Name}, min(failed+4, 11)))
+		e.Log.Error(err, "view of the store is lost, listing again", "engine", e.Name)
+		failed++
+		wait = backoff(item{name: e.Name}, min(failed+2, 11))
 	}
 	return ctx.Err()
+}
+
+// listing is the answer to List.
+type listing struct {
+	objects  []meta.Object
+	revision store.Revision
+	err      error
+}
+
+// relist waits, lists, and works on meanwhile with what the engine has.
+func (e *Engine) relist(ctx context.Context, wait time.Duration) (listing, error) {
+	e.Lost()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answer := make(chan listing, 1)
+	go func() {
+		var l listing
+		pause(ctx, wait)
+		l.objects, l.revision, l.err = e.Store.List(ctx)
+		answer <- l
+	}()
+	if e.snap == nil {
+		l := <-answer
+		return l, l.err
+	}
+	return e.work(ctx, nil, answer)
 }
 
 func (e *Engine) checkContracts() error {
@@ -48,23 +78,30 @@ func (e *Engine) checkContracts() error {
 func (e *Engine) follow(ctx context.Context, rev store.Revision) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watch := e.Store.Watch(ctx, rev)
+	_, err := e.work(ctx, e.Store.Watch(ctx, rev), nil)
+	return err
+}
+
+// work runs what is due until the watch ends or a listing comes; whichever is nil never does.
+func (e *Engine) work(ctx context.Context, watch <-chan store.Batch, answer <-chan listing) (listing, error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		if err := e.drain(ctx, watch); err != nil {
-			return err
+			return listing{}, err
 		}
 		timer.Reset(e.wait())
 		select {
 		case b, ok := <-watch:
 			if err := e.take(b, ok); err != nil {
-				return err
+				return listing{}, err
 			}
+		case l := <-answer:
+			return l, l.err
 		case <-e.pokes.signal:
 		case <-timer.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return listing{}, ctx.Err()
 		}
 	}
 }

@@ -159,8 +159,12 @@ func (a *actor) step() {
 		a.engine.Apply(b)
 		return
 	}
-	if _, err := a.engine.Step(context.Background()); errors.Is(err, store.ErrFenced) && a.lost != nil {
+	_, err := a.engine.Step(context.Background())
+	switch {
+	case errors.Is(err, store.ErrFenced) && a.lost != nil:
 		a.lost()
+	case errors.Is(err, store.ErrUnknown):
+		a.relist()
 	}
 }
 
@@ -229,6 +233,9 @@ func (a *actor) Commit(ctx context.Context, ops ...store.Op) (store.Revision, er
 		a.told = true
 		return 0, store.ErrFenced
 	}
+	if a.w.chance(a.w.LostAnswers) {
+		return 0, fmt.Errorf("commit: %w", store.ErrUnavailable) // it did not even get there
+	}
 	a.w.check.writer = a
 	rev, err := a.w.store.Commit(ctx, ops...)
 	if err != nil {
@@ -257,8 +264,16 @@ func (a *actor) sign(ops []store.Op) {
 
 // stepOnly runs one reconcile without taking anything in.
 func (a *actor) stepOnly() {
-	if _, err := a.engine.Step(context.Background()); err != nil {
+	if _, err := a.engine.Step(context.Background()); err != nil && !errors.Is(err, store.ErrUnknown) {
 		a.w.fail("%s: %v", a.name, err)
+	}
+}
+
+// cutOff takes the link away: nobody lists and nothing arrives until it is back.
+func (a *actor) cutOff() {
+	a.cut = true
+	if a.engine.Lost(); a.loaded {
+		a.touch()
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // Cut takes the link between a node and the store away for some time. One lost packet is as good as many.
 func (w *World) Cut(node int, d time.Duration) {
 	n := w.nodes[node]
-	n.cut = true
+	n.cutOff()
 	w.timers.set(w.now.Add(d), func() {
 		n.cut = false
 		n.relist() // the watch is gone
@@ -19,7 +19,7 @@ func (w *World) Cut(node int, d time.Duration) {
 // CutLeader takes the leader's link away; nothing else can happen to it until it is back.
 func (w *World) CutLeader(d time.Duration) {
 	l := w.leader
-	l.cut = true
+	l.cutOff()
 	w.timers.set(w.now.Add(d), func() { l.cut = false; l.relist() })
 }
 
@@ -67,6 +67,20 @@ func (w *World) Crash(node int, code int) {
 	name := running[w.rng.IntN(len(running))]
 	if n.machine.Crash(name, code) {
 		n.excused[n.machine.Incarnation(name)]++
+	}
+}
+
+// Vanish takes a random container away behind the agent's back, whatever its state.
+func (w *World) Vanish(node int) {
+	n := w.nodes[node]
+	names := n.machine.Names()
+	if len(names) == 0 || n.off {
+		return
+	}
+	name := names[w.rng.IntN(len(names))]
+	who := n.machine.Incarnation(name)
+	if n.machine.Vanish(name) {
+		n.excused[who]++
 	}
 }
 

@@ -92,7 +92,7 @@ func (w *World) must(op store.Op) {
 // hurt is one fault.
 func (w *World) hurt() {
 	n := w.rng.IntN(len(w.nodes))
-	switch w.rng.IntN(9) {
+	switch w.rng.IntN(10) {
 	case 0:
 		w.Cut(n, w.upTo(30*time.Second))
 	case 1:
@@ -109,5 +109,7 @@ func (w *World) hurt() {
 		w.LoseWatch(w.rng.IntN(len(w.actors)))
 	case 8:
 		w.EmptyView(n)
+	case 9:
+		w.Vanish(n)
 	}
 }

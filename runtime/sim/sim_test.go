@@ -132,10 +132,45 @@ func TestPartition(t *testing.T) {
 	if err := w.Run(40 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if ready := w.check.services["web"].Status.Ready; ready != 8 {
-		t.Fatalf("40 s after a node was cut off %d of 8 tasks are ready", ready)
+	if ready := w.check.services["web"].Status.Ready; ready != 8 || w.check.readyOff("n001") != 8 {
+		t.Fatalf("40 s after a node was cut off %d of 8 tasks are ready, %d of them elsewhere", ready, w.check.readyOff("n001"))
+	}
+	if s := w.check.nodes["n001"].Status.State; s != v1.NodeDown {
+		t.Fatalf("40 s after it was cut off a node is %s", s)
 	}
 	settle(t, w, 2*time.Minute)
+}
+
+// An agent that is cut off in the middle of its reports still starts again what crashes.
+func TestCutOffAgentRestarts(t *testing.T) {
+	for lag := range 20 {
+		w := New(Config{Seed: 5, Nodes: 1, Lag: 400 * time.Millisecond, StepTime: 10 * time.Millisecond})
+		put(t, w, Service("web", "hello:1", 3, nil))
+		settle(t, w, time.Minute)
+		w.Crash(0, 1)
+		if err := w.Run(time.Duration(lag) * 50 * time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		w.Cut(0, time.Minute)
+		w.Crash(0, 1)
+		if err := w.Run(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.nodes[0].machine.Running()); n != 3 {
+			t.Fatalf("cut off %d ms after a crash: %d of 3 run after 10 s", lag*50, n)
+		}
+	}
+}
+
+// readyOff counts the tasks that are wanted and run on another node.
+func (c *checker) readyOff(node string) int {
+	n := 0
+	for _, t := range c.tasks {
+		if t.Spec.Node != node && live(t) && t.Status.Ready {
+			n++
+		}
+	}
+	return n
 }
 
 // One hundred nodes with ten thousand tasks start; ten nodes are cut off for a minute, and heal.

@@ -23,7 +23,7 @@ type Config struct {
 	Nodes int
 	// Lag is the most that a commit takes to reach a watcher, StepTime the most that a host takes for one step.
 	Lag, StepTime time.Duration
-	// LostAnswers is the chance that a commit is applied but its writer is not told.
+	// LostAnswers is the chance that a commit is applied but its writer is not told, and as much that it is lost on the way.
 	LostAnswers int
 	// StartFails is the chance that a process cannot be started, while Live lasts.
 	StartFails int

@@ -134,6 +134,18 @@ func (m *Machine) Crash(name string, code int) bool {
 	return true
 }
 
+// Vanish removes a container as somebody with other tools would. It tells whether its process was running.
+func (m *Machine) Vanish(name string) bool {
+	b, ok := m.boxes[name]
+	if !ok {
+		return false
+	}
+	m.drop(name)
+	m.want = slices.DeleteFunc(slices.Clone(m.want), func(t host.Task) bool { return t.Name == name }) // until asked again
+	m.poke()
+	return b.Phase == host.Running
+}
+
 // Looked ends the first look at the machine after a restart: from now on the host knows what runs.
 func (m *Machine) Looked() {
 	m.ready = true

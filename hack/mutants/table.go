@@ -1,0 +1,61 @@
+package main
+
+// mutant is one deliberate error: a text in a file that is replaced, and the tests of the simulation one of which must fail.
+type mutant struct {
+	name, file string
+	old, new   string
+	test       string // go test -run, without ^Test
+}
+
+const (
+	seeds     = "Seeds$"
+	update    = "UpdateOneAtATime$"
+	partition = "Partition$"
+)
+
+var mutants = []mutant{
+	// the ground
+	{"store: guards are ignored", "runtime/store/memstore/memstore.go", "if have != op.Guard {", "if have != op.Guard && false {", seeds},
+	{"tx: changes are written without a guard", "runtime/control/commit.go", "return store.UpdateOp(w.new), true",
+		"op := store.UpdateOp(w.new)\n\top.Guard = store.Any\n\treturn op, true", seeds},
+	{"leader: goes on committing after another took over", "runtime/sim/actor.go", "case a.fenced:", "case a.fenced && a.w == nil:", seeds},
+
+	// the engine
+	{"engine: runs before it has seen its own commit", "runtime/control/engine.go", "p.own = rev\n", "p.own = 0 * rev\n", seeds},
+	{"engine: does not end when it is deposed", "runtime/control/engine.go", "if errors.Is(err, store.ErrFenced) || ctx.Err() != nil {",
+		"if ctx.Err() != nil {", seeds},
+	{"engine: a lost watch is forgotten", "runtime/control/engine.go", "e.enqueueAll(i, before)\n\t\te.enqueueAll(i, e.snap)",
+		"if before == nil {\n\t\t\te.enqueueAll(i, e.snap)\n\t\t}", seeds},
+	{"engine: Result.After is forgotten", "runtime/control/engine.go", "if res.After > 0 {", "if res.After < 0 {", seeds},
+	{"engine: a failed reconcile is not tried again", "runtime/control/engine.go", "e.queue.add(it, e.Now().Add(wait))", "_ = wait", seeds},
+	{"collector: an owner of the same name will do", "runtime/control/collect.go", "return ok && o.Meta().UID == w.UID", "return ok && o != nil", seeds},
+	{"snapshot: an index keeps what has moved", "runtime/control/snapshot.go", "s.index.Delete(e)", "_ = e", seeds},
+
+	// the leader's controllers
+	{"reconciler: forgets to count", "controllers/reconciler/decide.go", "d.status.Count++", "d.status.Count += 0", seeds},
+	{"reconciler: no task is ever lost", "controllers/reconciler/decide.go", `return t.Spec.Node != "" && (!known || state == v1.NodeDown)`,
+		`return t.Spec.Node != "" && !known && state == v1.NodeDown`, partition},
+	{"reconciler: a replacement leaves the old task", "controllers/reconciler/decide.go", "d.make(s) {\n\t\td.drop(old)", "d.make(s) {\n\t\t_ = old", seeds},
+	{"reconciler: updates two at once", "controllers/reconciler/decide.go", "\t\td.replace(next[0])", "\t\td.replace(next[0])\n\t\td.replace(next[len(next)-1])", update},
+	{"reconciler: the image is not pinned", "controllers/reconciler/task.go", "ImageDigest: d.image.Digest,", "", seeds},
+	{"reconciler: writes on every run", "controllers/reconciler/decide.go", "With(available, d.now).With(updated, d.now)",
+		"With(available, d.now).With(updated, d.now)\n\tst.Conditions[0].TransitionTime = d.now", seeds},
+	{"scheduler: ignores memory", "controllers/scheduler/choose.go", "return fits(t.Spec.Resources.Reservations.Memory, p.free.Memory)", "return true", seeds},
+	{"scheduler: forgets what it just placed", "controllers/scheduler/scheduler.go", "best.add(t)", "_ = best.add", seeds},
+	{"scheduler: does not hear that room came free", "controllers/scheduler/scheduler.go", `if new == nil || new.(*v1.Task).Spec.Node == "" {`,
+		"if new == nil {\n\t\treturn nil\n\t}\n\tif new.(*v1.Task).Spec.Node == \"\" {", seeds},
+	{"nodes: never down", "controllers/nodes/nodes.go", "return v1.NodeDown, 0", "return v1.NodeSuspect, 0", partition},
+	{"nodes: a new leader calls the silent ready", "controllers/nodes/nodes.go", "if !heard && worse(", "if heard && worse(", seeds},
+
+	// the agent
+	{"agent: starts healthy tasks again", "controllers/agent/tasks/decide.go", "\td.forward(v1.TaskRunning)\n",
+		"\td.forward(v1.TaskRunning)\n\td.want.Attempt += s.PID\n", seeds},
+	{"agent: obeys an empty store", "controllers/agent/tasks/tasks.go", "!ok || cluster.Spec.ID != c.Cluster {", "ok && cluster.Spec.ID != c.Cluster {", seeds},
+	{"agent: the finalizer stays", "controllers/agent/tasks/tasks.go", "tx.Finalize(t, !d.gone)", "tx.Finalize(t, true)", seeds},
+	{"agent: the finalizer goes too early", "controllers/agent/tasks/decide.go", "d.gone = s == nil", "d.gone = true", seeds},
+	{"agent: ended tasks are started again", "controllers/agent/tasks/decide.go", "case d.status.Phase.Terminal():", "case d.status.Phase.Terminal() && s != nil:", seeds},
+	{"agent: the phase goes back", "controllers/agent/tasks/decide.go", "if order[p] > order[d.status.Phase] {", "if order[p] >= 0 {", seeds},
+	{"agent: a restart takes what the tag means now", "controllers/agent/tasks/decide.go", "cmp.Or(t.Spec.ImageDigest, d.status.ImageDigest)",
+		"cmp.Or(t.Spec.ImageDigest)", seeds},
+	{"agent: an exited process is called ready", "controllers/agent/tasks/decide.go", "s.Attempt-1, s.Failures, false", "s.Attempt-1, s.Failures, st.Ready", seeds},
+}
