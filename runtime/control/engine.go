@@ -62,7 +62,6 @@ func (e *Engine) init() {
 			e.Now = time.Now
 		}
 		e.fails = map[item]int{}
-		e.pokes.signal = make(chan struct{}, 1)
 		for _, c := range e.Controllers {
 			e.parts = append(e.parts, part{Controller: c, contract: c.Contract()})
 		}

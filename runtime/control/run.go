@@ -98,7 +98,7 @@ func (e *Engine) work(ctx context.Context, watch <-chan store.Batch, answer <-ch
 			}
 		case l := <-answer:
 			return l, l.err
-		case <-e.pokes.signal:
+		case <-e.pokes.wake():
 		case <-timer.C:
 		case <-ctx.Done():
 			return listing{}, ctx.Err()
@@ -165,14 +165,23 @@ type pokes struct {
 
 type poke struct{ controller, item string }
 
+// wake is made when it is first asked for: a poke may come before the engine has its controllers, and must not begin anything.
+func (p *pokes) wake() chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.signal == nil {
+		p.signal = make(chan struct{}, 1)
+	}
+	return p.signal
+}
+
 // Poke asks to run a work item again because something outside the store changed. It may be called from anywhere.
 func (e *Engine) Poke(controller, name string) {
-	e.init()
 	e.pokes.mu.Lock()
 	e.pokes.asked = append(e.pokes.asked, poke{controller, name})
 	e.pokes.mu.Unlock()
 	select {
-	case e.pokes.signal <- struct{}{}:
+	case e.pokes.wake() <- struct{}{}:
 	default:
 	}
 }
