@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/e2e/hosts"
 )
 
@@ -148,4 +149,41 @@ func TestReset(t *testing.T) {
 	}
 	w.ctl("image", "import", helloTar)
 	w.apply(service("web", image), "--wait")
+}
+
+// TestReboot: after power off and on the same tasks start again in their places.
+func TestReboot(t *testing.T) {
+	t.Parallel()
+	w := running(t)
+	w.apply(service("web", image+"replicas: 2") + service("once", image+"args: [-exit, \"0\"]\nrestart: {policy: OnFailure}"))
+	w.await("two run", func() bool { return w.service("web").Status.Ready == 2 })
+	w.one("once", "is complete", phase(v1.TaskComplete))
+	before := w.tasks("web")
+	if err := w.host.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	<-w.ended
+	w.start()
+	w.ready()
+	w.await("they run again", func() bool {
+		all := w.tasks("web")
+		return w.service("web").Status.Ready == 2 && all[0].Status.Restarts+all[1].Status.Restarts == 2
+	})
+	for i, task := range w.tasks("web") {
+		old := before[i]
+		if task.Metadata.Name != old.Metadata.Name || task.Status.Address != old.Status.Address || task.Status.Failures != 0 {
+			t.Errorf("%s at %s became %s at %s, failures %d", old.Metadata.Name, old.Status.Address, task.Metadata.Name, task.Status.Address, task.Status.Failures)
+		}
+		w.alive(task)
+	}
+	if done := w.one("once", "stays complete", phase(v1.TaskComplete)); done.Status.Restarts != 0 {
+		t.Errorf("what was complete was started again: %+v", done.Status)
+	}
+	if left := w.host.Orphans(t, before[0].Metadata.Name, before[1].Metadata.Name); len(left) > 0 {
+		for _, l := range left {
+			if !strings.Contains(l, "once-1-1") { // what is left of it stays until it is deleted, to be looked at
+				t.Errorf("left: %s", l)
+			}
+		}
+	}
 }

@@ -54,11 +54,7 @@ func newWorld(t *testing.T) *world {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", w.socketPath())
 		}}}
-	t.Cleanup(func() {
-		if t.Failed() {
-			w.showLog()
-		}
-	})
+	t.Cleanup(w.lastLook)
 	return w
 }
 
@@ -82,8 +78,17 @@ func (w *world) dialInside(ctx context.Context, network, address string) (c net.
 	return c, err
 }
 
-func (w *world) showLog() {
+// lastLook shows what the node logged if the test failed, and fails it if the node crashed unseen.
+func (w *world) lastLook() {
 	data, _ := os.ReadFile(w.logs)
+	for _, word := range []string{"panic: ", "DATA RACE", "goroutine 1 ["} {
+		if i := bytes.Index(data, []byte(word)); i >= 0 {
+			w.t.Errorf("%s in the node's log: %s", word, data[i:min(i+3000, len(data))])
+		}
+	}
+	if !w.t.Failed() {
+		return
+	}
 	lines := bytes.Split(data, []byte("\n"))
 	w.t.Logf("the node's last words:\n%s", bytes.Join(lines[max(0, len(lines)-40):], []byte("\n")))
 }
