@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/manifest"
@@ -10,10 +12,14 @@ import (
 // kioskSet marks what the directory brought, wherever it lies: it may be moved.
 const kioskSet = "manifests"
 
-// followManifests keeps the store at what a directory says. Only what this directory brought is ever removed again.
+// followManifests keeps the store at what a directory says. Only what this directory brought is ever removed again, and
+// never most of it at once, unless as much comes for it: half a copy of the directory looks like that.
 func (n *node) followManifests(ctx context.Context) {
 	apply := func(ctx context.Context, objects []meta.Object) error {
-		plan, err := manifest.Apply(ctx, n.late, objects, manifest.Options{Set: kioskSet, Prune: true})
+		plan, err := manifest.Apply(ctx, n.late, objects, manifest.Options{Set: kioskSet, Prune: true, Guard: manifest.GuardShrink})
+		if errors.Is(err, manifest.ErrTooMuch) {
+			err = fmt.Errorf("%w; if it shall be so: warrenctl apply -f %s --set %s --prune --force", err, n.manifests, kioskSet)
+		}
 		if err == nil && plan.Changes() > 0 {
 			n.log.Info("manifests applied", "dir", n.manifests, "changes", plan.Changes())
 		}

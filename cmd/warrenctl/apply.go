@@ -2,7 +2,7 @@ package warrenctl
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,36 +20,63 @@ func fileFlag() cli.Flag {
 func (p *program) applyVerb() *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "make the cluster as files say, all or nothing", ArgsUsage: "-f FILE|DIR|- ...",
-		Description: "Objects that no file names stay as they are.",
-		Flags: []cli.Flag{
+		Description: aboutSets + "\n" +
+			"Exit code with --wait: 0 when all of it runs, 3 when some of it cannot, 4 when that took too long.",
+		Flags: append([]cli.Flag{
 			fileFlag(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would happen and change nothing"},
-			&cli.BoolFlag{Name: "wait", Usage: "wait until all tasks of the applied services run what was applied"},
+			&cli.BoolFlag{Name: "wait", Usage: "wait until all tasks of the applied services run what was applied, and pruned ones are gone"},
 			timeoutFlag(),
-		},
-		Action: func(c *cli.Context) error {
-			objects, err := p.read(c)
-			if err != nil {
-				return err
-			}
-			s, err := p.server(c)
-			if err != nil {
-				return err
-			}
-			if c.Bool("dry-run") {
-				return p.dryRun(c.Context, s, objects)
-			}
-			plan, err := manifest.Apply(c.Context, written(s), objects, manifest.Options{})
-			if err != nil {
-				return hint(err)
-			}
-			p.steps(plan, "")
-			if !c.Bool("wait") {
-				return nil
-			}
-			return p.waiting(keysOfPlan(plan)).run(c.Context, s, c.Duration("timeout"))
-		},
+			&cli.BoolFlag{Name: "force", Usage: "prune also more than half of the set"},
+		}, setFlags()...),
+		Action: p.apply,
 	}
+}
+
+func (p *program) apply(c *cli.Context) error {
+	o, err := options(c)
+	if err != nil {
+		return err
+	}
+	objects, err := p.read(c)
+	if err != nil {
+		return err
+	}
+	s, err := p.server(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return p.dryRun(c.Context, s, objects, o)
+	}
+	plan, err := manifest.Apply(c.Context, written(s), objects, o)
+	if err != nil {
+		return hint(err)
+	}
+	p.steps(plan, "")
+	if !c.Bool("wait") {
+		return nil
+	}
+	return p.waitForPlan(c.Context, s, plan, c.Duration("timeout"))
+}
+
+// waitForPlan returns when what was applied runs and what was removed is gone.
+func (p *program) waitForPlan(ctx context.Context, s *grpcstore.Store, plan manifest.Plan, most time.Duration) error {
+	var kept []meta.Key
+	gone := &leaving{left: map[meta.Key]bool{}, uids: map[meta.Key]int64{}}
+	for _, step := range plan.Steps {
+		if step.Action == manifest.Deleted {
+			gone.keys = append(gone.keys, step.Key)
+			gone.uids[step.Key] = step.From.Meta().UID
+		} else {
+			kept = append(kept, step.Key)
+		}
+	}
+	end := time.Now().Add(most)
+	if err := p.waiting(kept).run(ctx, s, most); err != nil || len(gone.keys) == 0 {
+		return err
+	}
+	return gone.wait(ctx, p, s, time.Until(end))
 }
 
 // read returns the objects of all -f.
@@ -78,8 +105,8 @@ func written(s *grpcstore.Store) store.Store {
 	return s.Only(names...)
 }
 
-func (p *program) dryRun(ctx context.Context, s *grpcstore.Store, objects []meta.Object) error {
-	plan, err := manifest.Compare(ctx, written(s), objects, manifest.Options{})
+func (p *program) dryRun(ctx context.Context, s *grpcstore.Store, objects []meta.Object, o manifest.Options) error {
+	plan, err := manifest.Compare(ctx, written(s), objects, o)
 	if err != nil {
 		return hint(err)
 	}
@@ -92,22 +119,3 @@ func (p *program) steps(plan manifest.Plan, suffix string) {
 		p.printf("%s %s%s\n", lower(s.Key.Kind, s.Key.Name), s.Action, suffix)
 	}
 }
-
-func keysOfPlan(plan manifest.Plan) []meta.Key {
-	var out []meta.Key
-	for _, s := range plan.Steps {
-		out = append(out, s.Key)
-	}
-	return out
-}
-
-// hint adds the next step to errors of applying.
-func hint(err error) error {
-	if errors.Is(err, manifest.ErrLeaving) {
-		return try(err, "the same again in a moment")
-	}
-	return err
-}
-
-// setOf is the name of the set that applied an object, or "".
-func setOf(o meta.Object) string { return o.Meta().Labels[manifest.SetLabel] }

@@ -8,6 +8,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/manifest"
 )
 
 // of gives a task to a service.
@@ -152,5 +153,26 @@ func TestEditAmongOthers(t *testing.T) {
 			t.Errorf("exit code %d, image %s: %s", code, image, &n.err)
 		}
 		_, _ = os.Remove(open), os.Remove(goOn)
+	}
+}
+
+// apply --prune --wait ends when what was removed is gone with its tasks, too.
+func TestApplyWaitsForThePruned(t *testing.T) {
+	n := newLive(t, nil)
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"web", "old"} {
+		s := svc(name, 1, 1, 1, 1)
+		s.Metadata.Labels = map[string]string{manifest.SetLabel: "shop"}
+		n.put(s)
+	}
+	n.put(of(n.stored("old"), task("old-1-1", "old", true)))
+	if err := os.WriteFile("web.yaml", []byte("apiVersion: warren.io/v1\nkind: Service\nmetadata: {name: web}\nspec: {image: 'a:1'}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.run(false, "apply", "-f", "web.yaml", "--set", "shop", "--prune", "--wait")
+	n.prints(&n.err, "service/web: 1 of 1 ready\n")
+	n.remove("Task", "old-1-1")
+	if code := n.exit(); code != codeDone || n.out.String() != "service/web unchanged\nservice/old deleted\n" {
+		t.Errorf("exit code %d: %s%s", code, &n.out, &n.err)
 	}
 }

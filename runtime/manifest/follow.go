@@ -120,6 +120,9 @@ func (f *Follower) look(ctx context.Context, w *watch, pace Pace, retried time.D
 			return 0
 		}
 		again := min(max(pace.Retry, 2*retried), maxRetry)
+		if errors.Is(err, ErrTooMuch) {
+			again = maxRetry // somebody has to decide; that takes its time
+		}
 		f.report(Status{Dir: f.Dir, Objects: len(f.good), Err: err, Retry: again})
 		return again
 	}

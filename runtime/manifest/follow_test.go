@@ -31,7 +31,7 @@ func follow(t *testing.T, st store.Store) *kiosk {
 	f := &Follower{
 		Dir: "m",
 		Apply: func(ctx context.Context, objects []meta.Object) error {
-			_, err := Apply(ctx, st, objects, Options{Set: "kiosk", Prune: true})
+			_, err := Apply(ctx, st, objects, Options{Set: "kiosk", Prune: true, Guard: GuardShrink})
 			return err
 		},
 		Report: func(s Status) { k.status <- s },
@@ -148,6 +148,18 @@ func TestFollowNeverDeletesForLackOfData(t *testing.T) {
 	must(t, os.Remove("m/dead.yaml"))
 	write(t, "m/new.yaml", api)
 	k.expect("1 object applied", "api=a:1")
+}
+
+// Most of the directory missing is taken for an accident: the last good state stays, until it is clear what is meant.
+func TestFollowKeepsWhenMostIsGone(t *testing.T) {
+	tree(t, map[string]string{"m/web.yaml": web, "m/api.yaml": api, "m/db.yaml": strings.Replace(web, "web", "db", 1)})
+	k := follow(t, memstore.New())
+	k.expect("3 objects applied", "api=a:1 db=a:1 web=a:1")
+	must(t, os.Remove("m/web.yaml"))
+	must(t, os.Rename("m/db.yaml", "kept"))
+	k.expect("trying again in 1m0s: prune set \"kiosk\": would remove more than half of the set: 2 of 3: Service/db, Service/web", "api=a:1 db=a:1 web=a:1")
+	must(t, os.Rename("kept", "m/db.yaml"))
+	k.expect("2 objects applied", "api=a:1 db=a:1")
 }
 
 // A directory that appears only later, below others that do not exist either.

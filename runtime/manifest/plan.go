@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"sort"
 	"strings"
 
 	"warren.io/warren/apis/meta"
@@ -28,6 +27,8 @@ type Options struct {
 	Set string
 	// Prune removes what the set applied once and does not contain any more.
 	Prune bool
+	// Guard bounds what pruning may remove.
+	Guard Guard
 }
 
 // Action is what applying does to one object.
@@ -47,7 +48,9 @@ type Step struct {
 	Action Action
 	// Fields are those that change, when the action is Configured.
 	Fields []FieldChange
-	op     store.Op
+	// From is the object as it is, To as it shall be; nil where there is none.
+	From, To meta.Object
+	op       store.Op
 }
 
 // Plan is what applying changes, seen from one revision. The zero Plan changes nothing.
@@ -106,7 +109,11 @@ func Compare(ctx context.Context, in store.Store, objects []meta.Object, o Optio
 		plan.Steps = append(plan.Steps, step)
 	}
 	if o.Prune {
-		plan.Steps = append(plan.Steps, prune(all, wanted, o.Set)...)
+		gone, err := prune(all, wanted, o)
+		if err != nil {
+			wrong = append(wrong, err)
+		}
+		plan.Steps = append(plan.Steps, gone...)
 	}
 	return plan, errors.Join(wrong...)
 }
@@ -126,7 +133,7 @@ func (o Options) check(objects []meta.Object) error {
 func compare(want, have meta.Object, set string) (Step, error) {
 	o := want.Clone()
 	o.SetDefaults()
-	step := Step{Key: o.Key(), Action: Created}
+	step := Step{Key: o.Key(), Action: Created, From: have, To: o}
 	keepMarks(o, have)
 	if have == nil {
 		mark(o, set)
@@ -190,17 +197,6 @@ func over(o, have meta.Object) {
 	*o.Meta() = *have.Clone().Meta()
 	o.Meta().Labels, o.Meta().Annotations = labels, annotations
 	meta.CopyStatus(o, have)
-}
-
-func prune(all []meta.Object, wanted map[meta.Key]bool, set string) []Step {
-	var steps []Step
-	for _, x := range all {
-		if x.Meta().Labels[SetLabel] == set && !wanted[x.Key()] && x.Meta().Deleted.IsZero() {
-			steps = append(steps, Step{Key: x.Key(), Action: Deleted, op: store.DeleteOp(x)})
-		}
-	}
-	sort.Slice(steps, func(i, j int) bool { return meta.Less(steps[i].Key, steps[j].Key) })
-	return steps
 }
 
 // attempts to apply while others write the same objects.

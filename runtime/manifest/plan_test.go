@@ -71,7 +71,7 @@ func TestApply(t *testing.T) {
 		{[]meta.Object{service("web", three)}, Options{}, "~web"},
 		{[]meta.Object{service("web")}, Options{Set: "kiosk"}, "~web"},
 		{[]meta.Object{service("web")}, Options{}, "=web"}, // without a set it stays in the one it is in
-		{[]meta.Object{service("db"), service("cache")}, Options{Set: "kiosk", Prune: true}, "+db +cache -web"},
+		{[]meta.Object{service("db"), service("cache")}, Options{Set: "kiosk", Prune: true, Guard: GuardNone}, "+db +cache -web"},
 		{[]meta.Object{service("cache")}, Options{Set: "kiosk"}, "=cache"},
 		{[]meta.Object{service("cache")}, Options{Set: "kiosk", Prune: true}, "=cache -db"},
 		{[]meta.Object{service("new")}, Options{Set: "other", Prune: true}, "+new"},
@@ -200,6 +200,45 @@ func TestApplyAmongOthers(t *testing.T) {
 	_, err := Apply(t.Context(), &noisy{Store: mem, conflicts: 1000}, []meta.Object{changed("a:4")}, Options{})
 	if !errors.Is(err, store.ErrConflict) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Pruning most of a set is refused, since it is seldom what somebody wants.
+func TestPruneGuard(t *testing.T) {
+	four := []string{"a", "b", "c", "d"}
+	objects := func(names ...string) (out []meta.Object) {
+		for _, n := range names {
+			out = append(out, service(n))
+		}
+		return out
+	}
+	for _, c := range []struct {
+		guard Guard
+		now   []string
+		want  string
+	}{
+		{GuardHalf, []string{"a", "b"}, "=a =b -c -d"},
+		{GuardHalf, []string{"a"}, "prune set \"s\": would remove more than half of the set: 3 of 4: Service/b, Service/c, Service/d"},
+		{GuardHalf, []string{"e", "f", "g", "h"}, "prune set \"s\": would remove more than half of the set: 4 of 4: Service/a, Service/b, Service/c, Service/d"},
+		{GuardShrink, []string{"e", "f", "g", "h"}, "+e +f +g +h -a -b -c -d"},
+		{GuardShrink, []string{"e", "f", "g"}, "prune set \"s\": would remove more than half of the set: 4 of 4: Service/a, Service/b, Service/c, Service/d"},
+		{GuardShrink, []string{"a", "b", "c"}, "=a =b =c -d"},
+		{GuardNone, []string{"a"}, "=a -b -c -d"},
+	} {
+		st := admitted()
+		apply(t, st, Options{Set: "s"}, objects(four...)...)
+		apply(t, st, Options{}, objects("x", "y", "z")...)
+		plan, err := Apply(t.Context(), st, objects(c.now...), Options{Set: "s", Prune: true, Guard: c.guard})
+		got := words(plan)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want || (err != nil) != errors.Is(err, ErrTooMuch) {
+			t.Errorf("guard %d, %v: got %s, want %s", c.guard, c.now, got, c.want)
+		}
+		if all, _, _ := st.List(t.Context()); err != nil && len(all) != 7 {
+			t.Errorf("guard %d: a refused apply left %d objects", c.guard, len(all))
+		}
 	}
 }
 
