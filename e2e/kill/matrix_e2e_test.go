@@ -93,9 +93,9 @@ type world struct {
 func (w *world) round(t *testing.T, r *round) {
 	t.Helper()
 	w.model.begin()
-	writes := make(chan error, 1)
-	go func() { writes <- w.write(r) }()
-	w.node.await(r.moment)
+	writes, begun := make(chan error, 1), make(chan int, len(r.changes))
+	go func() { writes <- w.write(r, begun) }()
+	w.node.await(r.moment, begun)
 	victims, err := w.node.strike(r)
 	if err != nil {
 		t.Fatalf("kill: %v", err)

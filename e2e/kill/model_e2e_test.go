@@ -165,9 +165,14 @@ func (m *model) accept(stored map[string]*v1.Service) error {
 	return nil
 }
 
-// write makes the changes of a round one after the other, until one fails.
-func (w *world) write(r *round) error {
-	for _, c := range r.changes {
+// write makes the changes of a round one after the other, until one fails. It says when it begins one.
+func (w *world) write(r *round, begun chan<- int) error {
+	defer close(begun)
+	for i, c := range r.changes {
+		if i > 0 {
+			time.Sleep(r.pause) // so that some come late, while the first are being acted on
+		}
+		begun <- i + 1
 		w.model.asked = append(w.model.asked, c)
 		err := w.node.apply(c, w.model.now)
 		next := w.model.now.with(c)

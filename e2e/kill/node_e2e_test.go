@@ -148,7 +148,12 @@ func (n *node) end(t *testing.T) {
 }
 
 // await returns at a moment.
-func (n *node) await(m moment) {
+func (n *node) await(m moment, begun <-chan int) {
+	for write := range begun {
+		if write >= m.write {
+			break
+		}
+	}
 	timer := time.NewTimer(m.after)
 	defer timer.Stop()
 	if m.commits == 0 {

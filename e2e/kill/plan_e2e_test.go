@@ -37,14 +37,18 @@ func (k kind) hits(what string) bool {
 	return slices.Contains(k, what) || what == theNode && (slices.Contains(k, everything) || slices.Contains(k, thePower))
 }
 
-// moment is when to strike: after so many commits were seen, but not later than a time.
+// moment is when to strike: so long after a write began, or after so many commits were seen but not later than a time.
 type moment struct {
+	write   int
 	commits int
 	after   time.Duration
 }
 
 func (m moment) String() string {
-	if m.commits > 0 {
+	switch {
+	case m.write > 0:
+		return fmt.Sprintf("%s into write %d", m.after, m.write)
+	case m.commits > 0:
 		return fmt.Sprintf("after %d commits or %s", m.commits, m.after)
 	}
 	return "after " + m.after.String()
@@ -55,6 +59,7 @@ type round struct {
 	changes []change
 	kind    kind
 	moment  moment
+	pause   time.Duration // between changes
 	again   time.Duration // kill warren again so long after its start; 0: do not
 	pick    float64       // which of the shims or tasks is hit, as a part of all
 
@@ -87,12 +92,16 @@ func (r *random) chance(percent int) bool { return r.IntN(100) < percent }
 // time, whatever became of the writes of earlier rounds.
 func (w *world) plan(number int) *round {
 	rng := &random{rand.New(rand.NewPCG(w.rng.Uint64(), uint64(number)))}
-	r := &round{kind: rng.kind(), moment: rng.moment(), pick: rng.Float64()}
+	r := &round{kind: rng.kind(), pick: rng.Float64()}
 	for range 1 + rng.IntN(3) {
 		r.changes = append(r.changes, w.change(rng))
 	}
+	r.moment = rng.moment(len(r.changes))
+	if rng.chance(50) {
+		r.pause = rng.upTo(300 * time.Millisecond)
+	}
 	if r.kind.hits(theNode) && rng.chance(30) {
-		r.again = rng.upTo(400*time.Millisecond) + 1
+		r.again = rng.upTo(400*time.Millisecond) + time.Millisecond
 	}
 	return r
 }
@@ -112,8 +121,10 @@ func (r *random) kind() kind {
 }
 
 // moment is mostly early, while much happens.
-func (r *random) moment() moment {
-	switch r.IntN(3) {
+func (r *random) moment(writes int) moment {
+	switch r.IntN(4) {
+	case 3:
+		return moment{write: 1 + r.IntN(writes), after: r.upTo(8 * time.Millisecond)}
 	case 0:
 		return moment{after: r.upTo(60 * time.Millisecond)}
 	case 1:
