@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -126,6 +127,13 @@ func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io
 	for i, a := range args {
 		if i > 0 && args[i-1] == "-f" && a != "-" {
 			args[i] = ts.MkAbs(a)
+		}
+	}
+	if at := slices.Index(args, "cp"); at >= 0 && len(args) == at+3 {
+		for i, a := range args[at+1:] {
+			if !strings.Contains(a, ":") {
+				args[at+1+i] = ts.MkAbs(a)
+			}
 		}
 	}
 	var out, err bytes.Buffer

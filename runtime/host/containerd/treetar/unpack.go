@@ -28,6 +28,7 @@ var ErrKind = errors.New("a file and a directory cannot replace each other")
 // directories, which are kept with what else they have.
 func Unpack(root *os.Root, name string, from io.Reader, o Options) error {
 	u := &unpacker{root: root, name: name, o: o}
+	defer u.leave()
 	for in := tar.NewReader(from); ; {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -47,6 +48,7 @@ type unpacker struct {
 	name    string
 	o       Options
 	any     bool
+	entered bool
 	folders []folder // mode and time are set when all in it was made
 }
 
@@ -66,7 +68,10 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	mode := h.FileInfo().Mode().Perm()
 	switch h.Typeflag {
 	case tar.TypeDir:
-		return u.directory(name, mode, h.ModTime)
+		if err := u.directory(name, mode, h.ModTime); err != nil || rest != "." {
+			return err
+		}
+		return u.enter()
 	case tar.TypeReg:
 		return u.file(name, mode, h.ModTime, body)
 	case tar.TypeSymlink:
@@ -76,6 +81,28 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 		u.o.Skipped(rest)
 	}
 	return nil
+}
+
+// enter makes the directory that is unpacked the place that nothing leads out of.
+func (u *unpacker) enter() error {
+	if u.entered {
+		return nil
+	}
+	inner, err := u.root.OpenRoot(u.name)
+	if err != nil {
+		return err
+	}
+	u.root, u.name, u.entered = inner, ".", true
+	for i := range u.folders {
+		u.folders[i].name = "."
+	}
+	return nil
+}
+
+func (u *unpacker) leave() {
+	if u.entered {
+		_ = u.root.Close()
+	}
 }
 
 func (u *unpacker) directory(name string, mode fs.FileMode, at time.Time) error {
