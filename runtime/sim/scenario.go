@@ -58,7 +58,7 @@ func (w *World) act() {
 		if w.chance(500) { // and makes it anew at once
 			w.must(store.Op{Verb: store.Put, Key: key, Object: Service(name, image, w.rng.IntN(6), w.shape), Guard: store.Any})
 		}
-	case w.chance(300):
+	case w.chance(500):
 		w.pushes[image]++
 	default:
 		w.deleteTask()

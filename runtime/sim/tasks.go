@@ -6,6 +6,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/fake"
 )
 
@@ -60,8 +61,22 @@ func (c *checker) moved(old, t *v1.Task) {
 	if old.Spec.Node == "" && t.Spec.Node != "" {
 		c.bound(t)
 	}
+	c.reported(old, t)
 	if len(t.Metadata.Finalizers) == 0 && len(old.Metadata.Finalizers) > 0 {
 		c.w.fail("%s: lost its finalizer and is still there", t.Key())
+	}
+}
+
+// reported checks what an agent says of a task against its machine at that moment.
+func (c *checker) reported(old, t *v1.Task) {
+	if was := old.Status.ImageDigest; was != "" && was != t.Status.ImageDigest {
+		c.w.fail("%s: runs another image than before", t.Key())
+	}
+	if c.writer == nil || c.writer.name != t.Spec.Node || !t.Status.Ready {
+		return
+	}
+	if s, _ := c.writer.w.byName[t.Spec.Node].machine.Look(t.Metadata.Name); s.Phase != host.Running || s.UID != t.Metadata.UID {
+		c.w.fail("%s: is called ready and is %q", t.Key(), s.Phase)
 	}
 }
 
