@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/snapshots"
 
@@ -144,7 +145,20 @@ func (s *sight) checkContainerd(ctx context.Context, n *node, pids map[int]strin
 	if err != nil {
 		return err
 	}
-	return s.checkSnapshots(ctx, n, c, roots)
+	return errors.Join(s.checkSnapshots(ctx, n, c, roots), s.checkContent(ctx, n, c))
+}
+
+// checkContent compares containerd's records of what images are made of with the files on the disk.
+func (s *sight) checkContent(ctx context.Context, n *node, c *client.Client) error {
+	records := 0
+	err := c.ContentStore().Walk(ctx, func(content.Info) error { records++; return nil })
+	dir := filepath.Join(n.host.DataDir, "containerd", "io.containerd.content.v1.content")
+	files, pending := entries(filepath.Join(dir, "blobs", "sha256")), entries(filepath.Join(dir, "ingest"))
+	if len(files) != records || len(pending) > 0 {
+		s.complain("%s has %d files for %d records, and half-written %v", dir, len(files), records, pending)
+		err = errors.Join(err, collect(ctx, c))
+	}
+	return err
 }
 
 func (s *sight) checkContainer(ctx context.Context, c client.Container, pids map[int]string) (root string, err error) {

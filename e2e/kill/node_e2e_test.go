@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"warren.io/warren/e2e/hosts"
-	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -40,6 +39,22 @@ type node struct {
 // newNode starts a node with the image on a fresh host.
 func newNode(t *testing.T) *node {
 	t.Helper()
+	n := bareNode(t)
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.importImage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// bareNode has never been started.
+func bareNode(t *testing.T) *node {
+	t.Helper()
 	h, err := hosts.New(t).Host("n")
 	if err != nil {
 		t.Fatal(err)
@@ -55,10 +70,6 @@ func newNode(t *testing.T) *node {
 	if n.store, err = grpcstore.Dial("unix://"+filepath.Join(h.RunDir, "warren.sock"), grpcstore.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.start(); err != nil {
-		t.Fatal(err)
-	}
-	n.importImage(t)
 	return n
 }
 
@@ -76,19 +87,14 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Close())
 }
 
-func (n *node) importImage(t *testing.T) {
-	t.Helper()
-	if err := n.ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+func (n *node) importImage(ctx context.Context) error {
 	archive, err := os.Open(builtImage)
 	if err != nil {
-		t.Fatalf("needs what the build makes, run: make build hello: %v", err)
+		return fmt.Errorf("needs what the build makes, run: make build hello: %w", err)
 	}
 	defer archive.Close()
-	if _, err := n.store.ImportImage(t.Context(), archive); err != nil {
-		t.Fatal(err)
-	}
+	_, err = n.store.ImportImage(ctx, archive)
+	return err
 }
 
 func (n *node) start() error {
@@ -99,6 +105,14 @@ func (n *node) start() error {
 		return fmt.Errorf("start warren: %w", err)
 	}
 	return nil
+}
+
+// kill ends warren alone, if it runs.
+func (n *node) kill() {
+	if n.warren != nil {
+		_ = n.warren.Process.Kill()
+		_ = n.warren.Wait()
+	}
 }
 
 // ready waits until warren says that all of it is.
@@ -137,8 +151,7 @@ func (n *node) unready(ctx context.Context) string {
 // end shows the end of the log when the test failed. The bench ends the processes.
 func (n *node) end(t *testing.T) {
 	_ = n.store.Close()
-	_ = n.warren.Process.Kill()
-	_ = n.warren.Wait()
+	n.kill()
 	if !t.Failed() {
 		return
 	}
@@ -196,8 +209,7 @@ func (n *node) strike(r *round) (map[string]bool, error) {
 		}
 	}
 	if r.kind.hits(theNode) {
-		_ = n.warren.Process.Kill() // it may not have been warren yet, but still nsenter
-		_ = n.warren.Wait()
+		n.kill() // it may not have been warren yet, but still nsenter
 	}
 	return victims, nil
 }
@@ -244,8 +256,7 @@ func (n *node) startAgain(t *testing.T, r *round) {
 	}
 	if r.again > 0 {
 		time.Sleep(r.again) // how far it has come by then is what the round tries out
-		_ = n.warren.Process.Kill()
-		_ = n.warren.Wait()
+		n.kill()
 		if err := n.start(); err != nil {
 			t.Fatal(err)
 		}
@@ -266,5 +277,3 @@ func (n *node) died() string {
 	}
 	return ""
 }
-
-var _ store.Store = (*grpcstore.Store)(nil)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/errdefs"
@@ -32,6 +34,19 @@ func (h *Host) collectFolders(ctx context.Context) error {
 	}
 	// It may have removed them by itself in between, which is as good.
 	return wrap("collect folders of nobody", errors.Join(unlessGone(err), unlessGone(written)))
+}
+
+// dropHalfMade removes what containerd had just begun to write when it was killed: it can neither go on with a file whose
+// name it had not noted yet nor remove it. It must not be running.
+func dropHalfMade(root string) error {
+	begun, err := filepath.Glob(filepath.Join(root, "io.containerd.content.v1.content", "ingest", "*"))
+	errs := []error{err}
+	for _, dir := range begun {
+		if name, err := os.ReadFile(filepath.Join(dir, "ref")); len(name) == 0 && (err == nil || os.IsNotExist(err)) {
+			errs = append(errs, os.RemoveAll(dir))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func unlessGone(err error) error {

@@ -53,6 +53,9 @@ func startDaemon(ctx context.Context, p paths, log logr.Logger) (*daemon, error)
 	if _, err := mount.CleanupTempMounts(0); err != nil {
 		log.Error(err, "temporary mounts of an earlier run could not be removed")
 	}
+	if err := dropHalfMade(p.containerdRoot); err != nil {
+		log.Error(err, "what an earlier run had begun to write could not be removed")
+	}
 	starting.Lock()
 	defer starting.Unlock()
 	memoryClient = nil
