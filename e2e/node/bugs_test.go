@@ -64,13 +64,13 @@ func TestNewImageOfTheSameName(t *testing.T) {
 		t.Error("a new service runs the image that had the name before")
 	}
 	w.apply(service("web", image+"replicas: 3"), "--wait", "--timeout", "20s")
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		if task.Status.ImageDigest != old {
 			t.Errorf("%s runs %s beside %s", task.Metadata.Name, task.Status.ImageDigest, old)
 		}
 	}
 	w.apply(service("web", image+"replicas: 3\nenv: {A: b}"), "--wait")
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		if task.Status.ImageDigest != fresh {
 			t.Errorf("%s runs %s, want the new %s", task.Metadata.Name, task.Status.ImageDigest, fresh)
 		}
@@ -85,7 +85,7 @@ func TestBadUpdateStops(t *testing.T) {
 	kept := w.tasks("web")
 	w.apply(service("web", image+"replicas: 3\nargs: [-exit, \"1\"]\nrestart: {delay: 200ms, maxDelay: 400ms}"))
 	w.await("the new one is a crash loop", func() bool {
-		for _, task := range w.tasks("web") {
+		for _, task := range w.current("web") {
 			if task.Status.Reason == v1.ReasonCrashLoop && task.Status.Failures > 5 {
 				return true
 			}
@@ -99,7 +99,7 @@ func TestBadUpdateStops(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	w.apply(service("web", image+"replicas: 3\nenv: {GOOD: again}"), "--wait")
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		w.visit(task)
 	}
 }

@@ -151,7 +151,7 @@ func TestPullPinsTheDigest(t *testing.T) {
 	fresh := s.push("hello:1", helloImage(t, "new", ""))
 	pulled := s.requests.Load()
 	w.apply(service("web", fromShelf("hello:1")+"replicas: 3"), "--wait")
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		if task.Status.ImageDigest != old || task.Metadata.Name != first.Metadata.Name && task.Spec.ImageDigest != old {
 			t.Errorf("%s runs %s (given %s), want %s", task.Metadata.Name, task.Status.ImageDigest, task.Spec.ImageDigest, old)
 		}
@@ -172,7 +172,7 @@ func TestPullPinsTheDigest(t *testing.T) {
 	}
 	second := s.push("hello:2", helloImage(t, "two", ""))
 	w.apply(service("web", fromShelf("hello:2")+"replicas: 2"), "--wait")
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		if task.Status.ImageDigest != second {
 			t.Errorf("%s runs %s, want %s", task.Metadata.Name, task.Status.ImageDigest, second)
 		}

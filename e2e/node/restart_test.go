@@ -184,7 +184,7 @@ func TestRollingUpdate(t *testing.T) {
 	var order []string
 	w.await("all are new", func() bool {
 		up, fresh := 0, 0
-		for _, task := range w.tasks("web") {
+		for _, task := range w.current("web") {
 			if !task.Metadata.Deleted.IsZero() || !ready(task) {
 				continue
 			}
@@ -201,7 +201,7 @@ func TestRollingUpdate(t *testing.T) {
 		t.Errorf("only %d of 3 ran during the update", least)
 	}
 	w.ctl("apply", "-f", "../../manifests/examples/hello.yaml", "--wait")
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		if got := w.visit(task); !contained(got.Env, "VERSION=two") {
 			t.Errorf("%s has %q", task.Metadata.Name, got.Env)
 		}

@@ -51,7 +51,7 @@ func TestEndsLeaveTasksRunning(t *testing.T) {
 		}
 		w.start()
 		w.ready()
-		for i, task := range w.tasks("web") {
+		for i, task := range w.current("web") {
 			if task.Status.PID != kept[i].Status.PID || task.Status.Restarts != 0 || !ready(task) {
 				t.Errorf("after %s: %s is %+v", name, task.Metadata.Name, task.Status)
 			}
@@ -83,7 +83,7 @@ func TestStopTasks(t *testing.T) {
 	w.start()
 	w.await("they start again", func() bool { return w.service("web").Status.Ready == 2 && len(w.tasks("web")) == 2 })
 	names := map[string]bool{}
-	for _, task := range w.tasks("web") {
+	for _, task := range w.current("web") {
 		names[task.Metadata.Name] = true
 		w.visit(task)
 	}
@@ -169,7 +169,7 @@ func TestReboot(t *testing.T) {
 		all := w.tasks("web")
 		return w.service("web").Status.Ready == 2 && all[0].Status.Restarts+all[1].Status.Restarts == 2
 	})
-	for i, task := range w.tasks("web") {
+	for i, task := range w.current("web") {
 		old := before[i]
 		if task.Metadata.Name != old.Metadata.Name || task.Status.Address != old.Status.Address || task.Status.Failures != 0 {
 			t.Errorf("%s at %s became %s at %s, failures %d", old.Metadata.Name, old.Status.Address, task.Metadata.Name, task.Status.Address, task.Status.Failures)

@@ -262,6 +262,11 @@ func (w *world) tasks(service string) []*v1.Task {
 	return all
 }
 
+// current are the tasks of a service without those that are being stopped.
+func (w *world) current(service string) []*v1.Task {
+	return slices.DeleteFunc(w.tasks(service), func(t *v1.Task) bool { return !t.Metadata.Deleted.IsZero() })
+}
+
 func (w *world) service(name string) *v1.Service {
 	for _, s := range objects[v1.Service](w, "services") {
 		if s.Metadata.Name == name {
