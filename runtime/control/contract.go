@@ -152,10 +152,18 @@ func checkKinds(kinds meta.Kinds, c Contract) error {
 	if c.Kind != "" && !reads[c.Kind] {
 		return fmt.Errorf("contract of %s: works on %s but does not read it", c.Name, c.Kind)
 	}
-	for _, path := range expand(c.Writes) {
-		kind, _, _ := strings.Cut(path, ".")
+	for _, kind := range c.Finalizer {
 		if !reads[kind] {
-			return fmt.Errorf("contract of %s: writes %s but does not read %s", c.Name, path, kind)
+			return fmt.Errorf("contract of %s: finalizes %s but does not read it", c.Name, kind)
+		}
+	}
+	for _, path := range expand(c.Writes) {
+		name, rest, part := strings.Cut(path, ".")
+		if !reads[name] {
+			return fmt.Errorf("contract of %s: writes %s but does not read %s", c.Name, path, name)
+		}
+		if kind, _ := kinds.ByName(name); part && !hasField(kind, rest) {
+			return fmt.Errorf("contract of %s: writes %s, which is no field", c.Name, path)
 		}
 	}
 	return nil
