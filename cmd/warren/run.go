@@ -198,6 +198,7 @@ func (n *node) lead(ctx context.Context) {
 func (n *node) ended(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, quorum.ErrClosed) {
 		n.log.Error(err, "engine ended", "engine", what)
+		n.status.set(what, fmt.Errorf("ended: %w", err))
 	}
 }
 

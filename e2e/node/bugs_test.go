@@ -36,17 +36,17 @@ func TestImportAfterApply(t *testing.T) {
 }
 
 // archive writes another image of that name, as docker save does.
-func archive(t *testing.T, tag, label string) (path, digest string) {
+func archive(t *testing.T, tag, label string) string {
 	t.Helper()
 	ref, err := name.NewTag(tag)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path = filepath.Join(t.TempDir(), "image.tar")
+	path := filepath.Join(t.TempDir(), "image.tar")
 	if err := tarball.WriteToFile(path, ref, helloImage(t, label, "")); err != nil {
 		t.Fatal(err)
 	}
-	return path, digest
+	return path
 }
 
 // TestNewImageOfTheSameName: tasks of one template run one image, also those that are made after another was imported
@@ -56,7 +56,7 @@ func TestNewImageOfTheSameName(t *testing.T) {
 	w := running(t)
 	w.apply(service("web", image), "--wait")
 	old := w.one("web", "runs", ready).Status.ImageDigest
-	path, _ := archive(t, "warren.io/hello:1", "new")
+	path := archive(t, "warren.io/hello:1", "new")
 	contains(t, "import", w.ctl("image", "import", path), "warren.io/hello:1")
 	w.apply(service("other", image), "--wait")
 	fresh := w.one("other", "runs", ready).Status.ImageDigest

@@ -101,6 +101,8 @@ func TestDiskFull(t *testing.T) {
 	kept := w.one("web", "runs", ready)
 	w.alive(kept)
 
+	other := archive(t, "warren.io/other:1", "other")
+
 	// Nearly full: reading goes on, changes are refused, a process that crashes is started again.
 	ballast := w.fill(16 << 20)
 	w.sick("store is full", "MiB are free at")
@@ -124,6 +126,9 @@ func TestDiskFull(t *testing.T) {
 	w.sick("MiB are free at")
 	w.fill(0)
 	w.sick(": 0 MiB are free at")
+	if r := w.try("image", "import", other); r.code != 1 || !strings.Contains(r.err, "no space left on device") {
+		t.Errorf("import on a full disk: %+v", r)
+	}
 	w.alive(kept)
 	w.terminate()
 	w.start()
@@ -134,6 +139,35 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.works("last", kept)
+	w.ctl("image", "import", other)
+	contains(t, "images", w.ctl("image", "list"), "warren.io/other:1")
+}
+
+// TestKioskOnFullDisk: what the directory says is applied as soon as there is space, by nobody's hand.
+func TestKioskOnFullDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.smallDisk("300M")
+	dir := filepath.Join(t.TempDir(), "boot")
+	write(t, filepath.Join(dir, "a.yaml"), service("alpha", image))
+	w.start("--manifests", dir)
+	w.ready()
+	w.ctl("image", "import", helloTar)
+	kept := w.one("alpha", "runs", ready)
+	ballast := w.fill(16 << 20)
+	w.sick("store is full")
+	write(t, filepath.Join(dir, "b.yaml"), service("beta", image))
+	w.await("the check says why", func() bool {
+		ok, message := w.check("manifests")
+		return !ok && strings.Contains(message, "store is full")
+	})
+	w.alive(kept)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	w.await("beta runs", func() bool { return w.runs("alpha", "beta") })
+	w.goodAgain()
+	w.alive(kept)
 }
 
 func TestUnwritableAtStart(t *testing.T) {
@@ -150,6 +184,9 @@ func TestUnwritableAtStart(t *testing.T) {
 	if a := w.api("/healthz"); a.code != 200 {
 		t.Errorf("healthz: %+v", a)
 	}
+	w.terminate() // who waits for a disk ends like anybody else
+	w.start()
+	w.sick("read-only file system")
 	w.readOnly(false)
 	w.ready()
 	w.ctl("image", "import", helloTar)
@@ -253,7 +290,10 @@ func TestDataDirectoryGone(t *testing.T) {
 	w.start()
 	w.sick("tasks of an earlier node run below "+w.host.RunDir, "bring back what was there, or run warren reset")
 	w.alive(kept)
-	w.terminate()
+	if r := w.run("", warren, append([]string{"stop"}, w.dirFlags()...)...); r.code != 0 {
+		t.Errorf("stop of a node that stays out: %+v", r)
+	}
+	w.awaitEnd()
 	if err := errors.Join(os.RemoveAll(w.host.DataDir), os.Rename(away, w.host.DataDir)); err != nil {
 		t.Fatal(err)
 	}
