@@ -299,4 +299,22 @@ func TestDataDirectoryGone(t *testing.T) {
 	}
 	w.start()
 	w.works("later", kept)
+
+	// The other way out: what nobody knows of any more is removed when that is asked for.
+	w.terminate()
+	if err := os.RemoveAll(w.host.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.sick("tasks of an earlier node run below")
+	w.terminate()
+	w.alive(kept)
+	if r := w.run("", warren, append([]string{"reset", "--yes"}, w.dirFlags()...)...); r.code != 0 {
+		t.Errorf("reset: %+v", r)
+	}
+	if left := w.host.Orphans(t); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	w.start()
+	w.ready()
 }
