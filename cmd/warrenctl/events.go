@@ -2,40 +2,91 @@ package warrenctl
 
 import (
 	"context"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/grpcstore"
 )
 
 func (p *program) eventsVerb() *cli.Command {
 	return &cli.Command{
 		Name: "events", Usage: "show what happened, oldest first",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "for", Usage: "only what happened to KIND/NAME"},
+			&cli.StringFlag{Name: "for", Usage: "only what happened to KIND/NAME; for a service also to its tasks"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on with what happens"},
 		},
 		Action: func(c *cli.Context) error {
-			wants := func(meta.Object) bool { return true }
-			if word := c.String("for"); word != "" {
-				key, err := keyOf(word)
-				if err != nil {
-					return err
-				}
-				wants = func(o meta.Object) bool { return o.(*v1.Event).Spec.About == key }
-			}
 			if c.Args().Present() {
 				return try(usagef("events takes no names"), "warrenctl events --for %s", c.Args().First())
 			}
+			var about meta.Key
+			if word := c.String("for"); word != "" {
+				var err error
+				if about, err = keyOf(word); err != nil {
+					return err
+				}
+			}
 			s, err := p.server(c)
+			if err != nil {
+				return err
+			}
+			wants, err := concerning(c.Context, s, about)
 			if err != nil {
 				return err
 			}
 			return p.events(c.Context, s.Only(v1.EventKind.Name), wants, c.Bool("watch"))
 		},
 	}
+}
+
+// concerning returns what tells the events about an object from others; all of them concern the zero key. Events about the
+// tasks of a service concern it, too, also when the tasks are gone.
+func concerning(ctx context.Context, s *grpcstore.Store, about meta.Key) (func(meta.Object) bool, error) {
+	if about.Name == "" {
+		return func(meta.Object) bool { return true }, nil
+	}
+	services := []string{about.Name}
+	if about.Kind == v1.ServiceKind.Name {
+		all, _, err := s.Only(v1.ServiceKind.Name).List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range all {
+			services = append(services, o.Meta().Name)
+		}
+	}
+	return func(o meta.Object) bool {
+		key := o.(*v1.Event).Spec.About
+		ofTask := about.Kind == v1.ServiceKind.Name && key.Kind == v1.TaskKind.Name
+		return key == about || ofTask && serviceOf(key.Name, services) == about.Name
+	}, nil
+}
+
+// serviceOf returns the service to which a task belongs by its name: SERVICE-SLOT-COUNT or SERVICE-NODE-COUNT. The longest
+// name fits, since a service may be called like another one and something after it.
+func serviceOf(task string, services []string) string {
+	best := ""
+	for _, s := range services {
+		rest, ok := strings.CutPrefix(task, s+"-")
+		place, count, two := cutLast(rest)
+		if ok && two && place != "" && len(s) > len(best) && strings.Trim(count, "0123456789") == "" {
+			best = s
+		}
+	}
+	return best
+}
+
+// cutLast cuts at the last dash.
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '-')
+	if i < 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
 }
 
 func (p *program) events(ctx context.Context, s store.Store, wants func(meta.Object) bool, goOn bool) error {

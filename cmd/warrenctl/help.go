@@ -32,8 +32,7 @@ func (p *program) helpVerb() *cli.Command {
 }
 
 func (p *program) topic(app *cli.App, name string) error {
-	text, err := topics.ReadFile("help/" + name + ".md")
-	if err == nil {
+	if text, ok := Topic(name); ok {
 		p.printf("%s", text)
 		return nil
 	}
@@ -42,6 +41,12 @@ func (p *program) topic(app *cli.App, name string) error {
 		return usagef("no help on %q; did you mean %q?", name, near)
 	}
 	return usagef("no help on %q; there is help on %s", name, strings.Join(all, ", "))
+}
+
+// Topic returns the text of a help topic.
+func Topic(name string) (string, bool) {
+	text, err := topics.ReadFile("help/" + name + ".md")
+	return string(text), err == nil
 }
 
 func topicNames() []string {
