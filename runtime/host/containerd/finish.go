@@ -153,6 +153,7 @@ func (u *unit) terminate() bool {
 	if err != nil {
 		sig = syscall.SIGTERM
 	}
+	u.awaitHandler(sig)
 	if err := u.kill(sig); err != nil {
 		u.h.log.Error(err, "stop signal could not be sent", "task", u.name)
 	}
