@@ -146,7 +146,7 @@ func TestLogsAreBounded(t *testing.T) {
 	w.apply(service("chatty", image+`args: [-lines, "100000", -width, "1000"]`), "--wait")
 	task := w.one("chatty", "listens", ready)
 	w.visit(task)
-	files, _ := filepath.Glob(filepath.Join(w.host.DataDir, "logs", task.Metadata.Name, "*"))
+	files, _ := filepath.Glob(filepath.Join(w.host.DataDir, "logs", task.Metadata.Name, "*.log"))
 	var total int64
 	for _, f := range files {
 		if info, err := os.Stat(f); err == nil {
