@@ -137,6 +137,9 @@ func (tx *Tx) Warn(about meta.Object, reason, format string, args ...any) {
 	tx.note(about, true, reason, format, args)
 }
 
+// Notes are the events told so far.
+func (tx *Tx) Notes() []Note { return tx.events }
+
 func (tx *Tx) note(about meta.Object, warning bool, reason, format string, args []any) {
 	tx.events = append(tx.events, Note{About: about.Key(), Warning: warning, Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
