@@ -8,6 +8,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/manifest"
 )
 
@@ -60,9 +61,13 @@ func TestWaitIsHopeless(t *testing.T) {
 	n.prints(&n.err, "waiting for the cluster")
 	web = n.stored("web")
 	web.Status.Image.Template = "new"
+	mistaken := of(web, task("web-1-1", "web", false))
+	mistaken.Status = v1.TaskStatus{Phase: v1.TaskRejected, Reason: host.ReasonPlatformMismatch} // goes to another machine
+	n.put(web, mistaken)
+	n.prints(&n.err, "1 PlatformMismatch")
 	failed := of(web, task("web-1-2", "web", false))
 	failed.Status = v1.TaskStatus{Phase: v1.TaskFailed, Reason: "MaxAttempts", Message: "failed 3 times in a row"}
-	n.put(web, failed)
+	n.put(failed)
 	want := "warrenctl: service/web will not be ready: web-1-2: failed 3 times in a row\ntry: warrenctl describe task/web-1-2\n"
 	if code := n.exit(); code != codeNo || !strings.HasSuffix(n.err.String(), want) {
 		t.Errorf("exit code %d: %s", code, &n.err)

@@ -12,6 +12,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
@@ -110,8 +111,8 @@ func (w *waiting) observed(s *v1.Service) bool {
 	return s.Status.ObservedGeneration >= s.Metadata.Generation && (!restarted || s.Status.Image.Template != old)
 }
 
-// hopeless says why waiting longer will not help: a task of the newest version was given up, or can never run. Without a
-// platform known, its successor may be sent to another machine.
+// hopeless says why waiting longer will not help: a task of the newest version was given up, or can never run. One that was
+// sent to a machine its image is not made for is replaced elsewhere, once that is known.
 func (w *waiting) hopeless(s *v1.Service) error {
 	if !w.observed(s) {
 		return nil
@@ -119,8 +120,9 @@ func (w *waiting) hopeless(s *v1.Service) error {
 	tasks := w.tasks[s.Metadata.Name]
 	for _, name := range meta.SortedKeys(tasks) {
 		t := tasks[name]
-		final := t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected && len(t.Spec.Platforms) > 0
-		if final && t.Spec.TemplateHash == s.Status.Image.Template && t.Metadata.Deleted.IsZero() {
+		elsewhere := t.Status.Reason == host.ReasonPlatformMismatch && len(t.Spec.Platforms) == 0
+		final := t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected
+		if final && !elsewhere && t.Spec.TemplateHash == s.Status.Image.Template && t.Metadata.Deleted.IsZero() {
 			err := fmt.Errorf("%s will not be ready: %s: %s", lower(s.Kind, s.Metadata.Name), name, clean(reasonOf(t)))
 			return &exit{error: err, code: codeNo, try: "warrenctl describe task/" + name}
 		}
