@@ -49,10 +49,13 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 		return control.Result{}, nil
 	}
 	subnet, err := netip.ParsePrefix(n.Status.Subnet)
+	if err == nil {
+		err = c.Network.Configure(ctx, host.NetworkConfig{Subnet: subnet})
+	}
 	if err != nil {
 		return control.Result{}, fmt.Errorf("configure network of Node/%s: %w", c.Node, err)
 	}
-	return control.Result{}, c.Network.Configure(ctx, host.NetworkConfig{Subnet: subnet})
+	return control.Result{}, nil
 }
 
 func describe(n *v1.Node, f host.Facts) {

@@ -129,7 +129,7 @@ func (d *decision) ended(t *v1.Task, s *host.State, now time.Time) {
 	failed := s.Phase == host.Failed || s.ExitCode != 0 || s.OOMKilled || lost
 	switch {
 	case r.Policy == v1.RestartNever && failed:
-		d.end(v1.TaskFailed, s.Reason, s.Message, s.ExitedAt)
+		d.end(v1.TaskFailed, s.Reason, describe(s), s.ExitedAt)
 		return
 	case !failed && r.Policy != v1.RestartAlways:
 		d.end(v1.TaskComplete, "Completed", "", s.ExitedAt)
@@ -165,7 +165,7 @@ func (d *decision) again(t *v1.Task, s *host.State, failures int, now time.Time)
 	}
 	st := &d.status
 	st.Failures = failures
-	st.Message = fmt.Sprintf("%s; started again at %s", describe(s), at.UTC().Format("15:04:05Z"))
+	st.Message = fmt.Sprintf("%s; started again at %s", describe(s), at.UTC().Round(time.Second).Format("15:04:05Z"))
 	if failures < crashLoop {
 		return
 	}
