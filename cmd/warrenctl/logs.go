@@ -19,24 +19,23 @@ import (
 
 func (p *program) logsVerb() *cli.Command {
 	return &cli.Command{
-		Name: "logs", Usage: "show what tasks wrote", ArgsUsage: "TASK... | service/NAME...",
-		Description: "Lines of several tasks are put in order of time and begin with the task's name.",
+		Name: "logs", Usage: "show what tasks wrote", ArgsUsage: "TASK... | service/NAME... | -l SELECTOR",
+		Description: "Lines of several tasks are put in order of time and begin with the task's name. A task that does not answer is one\n" +
+			"line on standard error, and so is a place where lines are missing since this reader was too slow for the task.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what they write, and with new tasks of a service"},
 			&cli.IntFlag{Name: "tail", Value: -1, Usage: "only so many last lines of each task"},
+			&cli.StringFlag{Name: "since", Usage: "only lines of the last 5m, or since a time like 2026-01-02T15:04:05Z"},
+			&cli.BoolFlag{Name: "timestamps", Usage: "begin each line with its time"},
+			&cli.BoolFlag{Name: "previous", Usage: "only lines of the attempt before the latest one, for example of what crashed"},
+			&cli.StringFlag{Name: "selector", Aliases: []string{"l"}, Usage: "of all tasks with such labels, like tier=front"},
 		},
 		Action: func(c *cli.Context) error {
-			if !c.Args().Present() {
-				return try(usagef("logs of what?"), "warrenctl get tasks")
-			}
-			s, err := p.server(c)
+			l, err := p.logsOf(c)
 			if err != nil {
 				return err
 			}
-			l := &logs{p: p, s: s, tail: c.Int("tail"), tasks: map[string]bool{}, services: map[string]bool{}}
-			if err := l.choose(c.Context, c.Args().Slice()); err != nil {
-				return err
-			}
+			defer l.out.close()
 			if c.Bool("follow") {
 				return l.follow(c.Context)
 			}
@@ -45,16 +44,67 @@ func (p *program) logsVerb() *cli.Command {
 	}
 }
 
-// logs are those of tasks chosen by name and by service.
+// logsOf reads the command line.
+func (p *program) logsOf(c *cli.Context) (*logs, error) {
+	labels := c.String("selector")
+	switch {
+	case !c.Args().Present() && labels == "":
+		return nil, try(usagef("logs of what?"), "warrenctl get tasks")
+	case c.Args().Present() && labels != "":
+		return nil, usagef("names and --selector exclude each other")
+	case c.Bool("follow") && c.Bool("previous"):
+		return nil, usagef("an attempt that is over cannot be followed: --previous and --follow exclude each other")
+	}
+	o := host.LogOptions{Tail: c.Int("tail"), Previous: c.Bool("previous")}
+	var err error
+	if o.Since, err = p.since(c.String("since")); err != nil {
+		return nil, err
+	}
+	s, err := p.server(c)
+	if err != nil {
+		return nil, err
+	}
+	l := &logs{p: p, s: s, options: o, labels: labels, tasks: map[string]bool{}, services: map[string]bool{}}
+	ctx, cancel := context.WithTimeoutCause(c.Context, silence, fmt.Errorf("warren at %s does not answer: %w", s.Target(), store.ErrUnavailable))
+	defer cancel()
+	if err := l.choose(ctx, c.Args().Slice()); err != nil {
+		return nil, err
+	}
+	l.out = newLogOutput(p, c.Bool("timestamps"))
+	return l, nil
+}
+
+// since reads an age or a time.
+func (p *program) since(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if age, err := time.ParseDuration(text); err == nil && age >= 0 {
+		return p.now().Add(-age), nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	return time.Time{}, usagef("--since %q is neither an age like 5m or 2h30m nor a time like 2026-01-02T15:04:05Z", text)
+}
+
+// silence is how long something may say nothing until it is left out.
+var silence = 5 * time.Second
+
+// logs are those of tasks chosen by name, by service and by labels.
 type logs struct {
 	p        *program
 	s        *grpcstore.Store
-	tail     int
+	options  host.LogOptions
+	labels   string
 	tasks    map[string]bool
 	services map[string]bool
+	out      *logOutput
+}
 
-	mu    sync.Mutex // of what is printed
-	width int        // of the longest name so far
+// view is all tasks that may be chosen.
+func (l *logs) view() *grpcstore.Store {
+	return l.s.Filter(grpcstore.Filter{Kinds: []string{v1.TaskKind.Name}, Labels: l.labels})
 }
 
 // choose reads names: of tasks, and of services where it says so or where there is no such task.
@@ -89,62 +139,79 @@ func (l *logs) choose(ctx context.Context, words []string) error {
 
 func (l *logs) wants(o meta.Object) bool {
 	t, ok := o.(*v1.Task)
-	return ok && (l.tasks[t.Metadata.Name] || l.services[t.Spec.Service])
+	return ok && (l.labels != "" || l.tasks[t.Metadata.Name] || l.services[t.Spec.Service])
 }
 
-// prefixed: one task alone needs no name before its lines.
-func (l *logs) prefixed() bool { return len(l.services) > 0 || len(l.tasks) > 1 }
-
-func (l *logs) line(task string, x host.LogLine) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.prefixed() {
-		l.p.printf("%s\n", x.Text)
-		return
-	}
-	l.width = max(l.width, len(task))
-	l.p.printf("%-*s | %s\n", l.width, task, x.Text)
-}
+// several: one task alone needs no name before its lines.
+func (l *logs) several() bool { return l.labels != "" || len(l.services) > 0 || len(l.tasks) > 1 }
 
 // print writes what there is, the lines of all tasks in order of time.
 func (l *logs) print(ctx context.Context) error {
-	all, _, err := l.s.Only(v1.TaskKind.Name).List(ctx)
+	all, err := l.list(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var readers []*reader
+	l.out.prefix = l.several()
 	for _, o := range all {
 		if l.wants(o) {
-			l.width = max(l.width, len(o.Meta().Name))
+			l.out.widen(o.Meta().Name)
 			readers = append(readers, l.read(ctx, o.Meta().Name))
 		}
 	}
 	l.merge(readers)
+	return l.failures(readers)
+}
+
+func (l *logs) list(ctx context.Context) ([]meta.Object, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, silence, fmt.Errorf("warren at %s does not answer: %w", l.s.Target(), store.ErrUnavailable))
+	defer cancel()
+	all, _, err := l.view().List(ctx)
+	return all, err
+}
+
+// failures tells in a line each what could not be read. That is a failure of the whole only if nothing could.
+func (l *logs) failures(readers []*reader) error {
 	var failed []error
 	for _, r := range readers {
-		if errors.Is(r.err, host.ErrNotFound) {
-			r.err = fmt.Errorf("task %q wrote nothing yet", r.task)
+		switch err := r.failure(); {
+		case err == nil:
+		case errors.Is(err, host.ErrNotFound) && l.options.Previous:
+			failed = append(failed, fmt.Errorf("task %q was started only once", r.task))
+		case errors.Is(err, host.ErrNotFound):
+			failed = append(failed, fmt.Errorf("task %q wrote nothing yet", r.task))
+		default:
+			failed = append(failed, err)
 		}
-		failed = append(failed, r.err)
 	}
-	return errors.Join(failed...)
+	if len(failed) == len(readers) {
+		return errors.Join(failed...)
+	}
+	for _, err := range failed {
+		l.p.note("%v", err)
+	}
+	return nil
 }
 
 // reader is the log of one task.
 type reader struct {
-	task  string
-	lines chan host.LogLine
-	err   error // when lines is closed
-	head  *host.LogLine
+	task   string
+	lines  chan host.LogLine
+	err    error // when lines is closed
+	head   *host.LogLine
+	silent bool // it was left out since it did not answer
+	cancel context.CancelFunc
 }
 
 func (l *logs) read(ctx context.Context, task string) *reader {
-	r := &reader{task: task, lines: make(chan host.LogLine, 256)}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &reader{task: task, lines: make(chan host.LogLine, 256), cancel: cancel}
 	go func() {
 		defer close(r.lines)
-		r.err = l.s.Logs(ctx, task, host.LogOptions{Tail: l.tail}, func(x host.LogLine) error {
+		defer cancel()
+		r.err = l.s.Logs(ctx, task, l.options, func(x host.LogLine) error {
 			select {
 			case r.lines <- x:
 				return nil
@@ -156,11 +223,35 @@ func (l *logs) read(ctx context.Context, task string) *reader {
 	return r
 }
 
-// next makes head the next line, nil at the end.
+// failure is why not all could be read. Only when all was.
+func (r *reader) failure() error {
+	if r.silent {
+		return fmt.Errorf("task %q: its log did not answer for %v; what follows is left out", r.task, silence)
+	}
+	return r.err
+}
+
+// next makes head the next line, nil at the end. One that does not answer is at its end.
 func (r *reader) next() {
 	r.head = nil
-	if x, ok := <-r.lines; ok {
-		r.head = &x
+	select {
+	case x, ok := <-r.lines:
+		if ok {
+			r.head = &x
+		}
+		return
+	default:
+	}
+	late := time.NewTimer(silence)
+	defer late.Stop()
+	select {
+	case x, ok := <-r.lines:
+		if ok {
+			r.head = &x
+		}
+	case <-late.C:
+		r.silent = true
+		r.cancel()
 	}
 }
 
@@ -179,7 +270,7 @@ func (l *logs) merge(readers []*reader) {
 		if oldest == nil {
 			return
 		}
-		l.line(oldest.task, *oldest.head)
+		l.out.line(oldest.task, *oldest.head)
 		oldest.next()
 	}
 }
@@ -189,6 +280,7 @@ func (l *logs) merge(readers []*reader) {
 func (l *logs) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	l.out.prefix = l.several()
 	reading := map[string]bool{}
 	var running sync.WaitGroup
 	begin := func(o meta.Object) {
@@ -201,7 +293,7 @@ func (l *logs) follow(ctx context.Context) error {
 			})
 		}
 	}
-	err := l.p.changes(ctx, l.s.Only(v1.TaskKind.Name), func(all []meta.Object) error {
+	err := l.p.changes(ctx, l.view(), func(all []meta.Object) error {
 		for _, o := range all {
 			begin(o)
 		}
@@ -210,7 +302,7 @@ func (l *logs) follow(ctx context.Context) error {
 		if begin(c.Object); c.Object == nil {
 			delete(l.tasks, c.Key.Name)
 		}
-		if len(l.tasks)+len(l.services) == 0 {
+		if len(l.tasks)+len(l.services) == 0 && l.labels == "" {
 			return errSettled
 		}
 		return nil
@@ -228,13 +320,30 @@ func (l *logs) follow(ctx context.Context) error {
 	return err
 }
 
-// keepReading follows one task over lost connections; what was printed is not printed again.
+// keepReading follows one task over lost connections; what was printed is not printed again, and nothing is left out: lines
+// may have the same time, so those of the last one are asked for again and the ones that were printed passed over.
 func (l *logs) keepReading(ctx context.Context, task string) error {
-	o := host.LogOptions{Follow: true, Tail: l.tail}
+	o := l.options
+	o.Follow = true
+	printed := 0 // lines that have the time of the last one
 	for {
+		pass := printed
 		err := l.s.Logs(ctx, task, o, func(x host.LogLine) error {
-			l.line(task, x)
-			o.Since, o.Tail = x.Time.Add(time.Nanosecond), -1
+			if x.Stream == host.Notice {
+				l.out.line(task, x)
+				return nil
+			}
+			same := x.Time.Equal(o.Since)
+			if same && pass > 0 {
+				pass--
+				return nil
+			}
+			if !same {
+				printed = 0
+			}
+			l.out.line(task, x)
+			printed++
+			o.Since, o.Tail = x.Time, -1
 			return nil
 		})
 		switch {

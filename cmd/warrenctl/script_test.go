@@ -188,12 +188,23 @@ func (someLogs) Read(ctx context.Context, task string, o host.LogOptions, emit f
 	if !ok {
 		return fmt.Errorf("logs of %s: %w", task, host.ErrNotFound)
 	}
+	word := "line"
+	if o.Previous {
+		if task != "web-2-2" {
+			return fmt.Errorf("logs of %s: %w", task, host.ErrNotFound)
+		}
+		word = "earlier line"
+	}
 	from := 0
 	if o.Tail >= 0 {
 		from = max(0, 3-o.Tail)
 	}
 	for i := from; i < 3; i++ {
-		if err := emit(host.LogLine{Time: noon.Add(time.Duration(3*i+at) * time.Second), Stream: "stdout", Text: fmt.Sprintf("line %d", i+1)}); err != nil {
+		line := host.LogLine{Time: noon.Add(time.Duration(3*i+at-6) * time.Second), Stream: "stdout", Text: fmt.Sprintf("%s %d", word, i+1)}
+		if line.Time.Before(o.Since) {
+			continue
+		}
+		if err := emit(line); err != nil {
 			return err
 		}
 	}

@@ -47,22 +47,28 @@ type lines struct {
 	stderr bool
 }
 
+// mostOften is how long a pause is at least: at high rates several lines are written after each.
+const mostOften = 2 * time.Millisecond
+
 // write writes "line 1", "line 2" ... and returns early with the signal that ends it.
 func (l lines) write(signals <-chan os.Signal) os.Signal {
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
 	defer func() { _ = out.Flush() }() // as good as the reader of our output
 	var pause <-chan time.Time
+	burst := max(1, int(l.rate*float64(mostOften)/float64(time.Second)))
 	if l.rate > 0 {
-		ticker := time.NewTicker(time.Duration(float64(time.Second) / l.rate))
+		ticker := time.NewTicker(time.Duration(float64(burst) * float64(time.Second) / l.rate))
 		defer ticker.Stop()
 		pause = ticker.C
 	}
 	for i := 1; l.count < 0 || i <= l.count; i++ {
-		if pause != nil {
-			_ = out.Flush()
-		}
-		if s := wait(signals, pause); s != nil {
-			return s
+		if pause == nil || i%burst == 0 {
+			if pause != nil {
+				_ = out.Flush()
+			}
+			if s := wait(signals, pause); s != nil {
+				return s
+			}
 		}
 		if l.stderr && i%2 == 0 {
 			l.line(os.Stderr, i)

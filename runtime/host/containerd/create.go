@@ -50,6 +50,7 @@ func (u *unit) create(want host.Task, img *image) error {
 	if err := u.putContainer(ctx, want, img.name, spec); err != nil {
 		return err
 	}
+	u.h.markAttempt(u.name, u.rec.attempt)
 	if err := u.start(ctx, mounts); err != nil {
 		return err
 	}

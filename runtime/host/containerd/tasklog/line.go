@@ -55,7 +55,7 @@ func (r *reader) take(text []byte) error {
 	}
 	line := Line{Time: p.time, Stream: p.stream, Text: string(append(begun, p.text...))}
 	r.parts[p.stream] = begun[:0]
-	if p.time.Before(r.since) {
+	if !r.only.has(p.time) {
 		return nil
 	}
 	if r.skip > 0 {

@@ -18,7 +18,19 @@ type Options struct {
 	Follow bool
 	Tail   int       // last n lines; < 0 means all
 	Since  time.Time // zero means from the beginning
+	Until  time.Time // lines of then and later are left out; zero means none is
 }
+
+// has tells whether a line of that time is wanted.
+func (o Options) has(at time.Time) bool {
+	return !at.Before(o.Since) && (o.Until.IsZero() || at.Before(o.Until))
+}
+
+// Notice is the stream of lines that no task wrote.
+const Notice = "notice"
+
+// missing is told where files were deleted before they could be read: a reader that is slower than the writer for long.
+const missing = "the reader did not keep up with what the task writes: lines may be missing here"
 
 // Read calls emit for each line in dir, oldest first, until the end, or with Follow until ctx ends or dir is removed.
 // No line is read twice or left out when files are rotated meanwhile, unless they are deleted before they could be read.
@@ -36,7 +48,7 @@ func Read(ctx context.Context, dir string, o Options, emit func(Line) error) err
 	if err != nil {
 		return err
 	}
-	r := &reader{dir: dir, changes: changes, since: o.Since, emit: emit}
+	r := &reader{dir: dir, changes: changes, only: o, emit: emit}
 	defer func() { closeAll(files) }()
 	if o.Tail >= 0 {
 		if files, r.skip, err = tail(files, o); err != nil {
@@ -104,7 +116,7 @@ func tail(files []*os.File, o Options) ([]*os.File, int, error) {
 	count, from := 0, len(files)
 	for from > 0 && count < o.Tail {
 		from--
-		n, err := countLines(files[from], o.Since)
+		n, err := countLines(files[from], o)
 		if err != nil {
 			return files, 0, err
 		}
@@ -112,7 +124,7 @@ func tail(files []*os.File, o Options) ([]*os.File, int, error) {
 	}
 	if o.Tail == 0 && len(files) > 0 { // only what comes
 		from = len(files) - 1
-		n, err := countLines(files[from], o.Since)
+		n, err := countLines(files[from], o)
 		if err != nil {
 			return files, 0, err
 		}
@@ -122,8 +134,8 @@ func tail(files []*os.File, o Options) ([]*os.File, int, error) {
 	return files[from:], max(count-o.Tail, 0), nil
 }
 
-// countLines counts whole lines since then and leaves f at its start.
-func countLines(f *os.File, since time.Time) (int, error) {
+// countLines counts the whole lines that are wanted and leaves f at its start.
+func countLines(f *os.File, o Options) (int, error) {
 	n := 0
 	b := bufio.NewReaderSize(f, maxBatch)
 	for {
@@ -138,7 +150,7 @@ func countLines(f *os.File, since time.Time) (int, error) {
 			_, err = f.Seek(0, io.SeekStart)
 			return n, err
 		}
-		if rec, ok := parse(text); ok && rec.whole && !rec.time.Before(since) {
+		if rec, ok := parse(text); ok && rec.whole && o.has(rec.time) {
 			n++
 		}
 	}
@@ -148,11 +160,12 @@ func countLines(f *os.File, since time.Time) (int, error) {
 type reader struct {
 	dir     string
 	changes *fsnotify.Watcher // nil: do not follow
-	since   time.Time
+	only    Options
 	skip    int
 	emit    func(Line) error
 	parts   map[string][]byte // begun lines, by stream
 	rest    []byte            // begun record, of a write that is under way
+	gap     bool              // what was read last is not there any more, so what followed it may be gone too
 }
 
 // run reads files and then, if it follows, whatever comes after them.
@@ -180,7 +193,10 @@ func (r *reader) run(ctx context.Context, files []*os.File) error {
 			_ = follow.Close()
 		}
 		follow = next
-		if err := r.drain(follow); err != nil {
+		if r.gap {
+			err = r.emit(Line{Time: time.Now().UTC(), Stream: Notice, Text: missing})
+		}
+		if err = errors.Join(err, r.drain(follow)); err != nil {
 			_ = follow.Close()
 			return err
 		}
@@ -236,6 +252,7 @@ func (r *reader) newer(f *os.File) (next *os.File, gone bool) {
 			at = i
 		}
 	}
+	r.gap = f != nil && at < 0
 	if at+1 < len(files) {
 		next = files[at+1]
 		files[at+1] = files[len(files)-1]
