@@ -113,6 +113,9 @@ func (a *admitted) change(kind *meta.Kind, op Op, old meta.Object) (Op, error) {
 	if !kind.UserWrites {
 		return op, fmt.Errorf("write %s: %w: this kind is written by the system only", op.Key, ErrForbidden)
 	}
+	if op.Object == nil || op.Object.Key() != op.Key {
+		return op, fmt.Errorf("write %s: %w: the object that is written has another name or kind", op.Key, ErrForbidden)
+	}
 	o := op.Object.Clone()
 	o.SetDefaults()
 	invalid := &InvalidError{Key: op.Key}
