@@ -23,7 +23,9 @@ type actor struct {
 
 func (a actor) Contract() Contract { return a.contract }
 
-func (a actor) Reconcile(_ context.Context, tx *Tx, name string) (Result, error) { return a.do(tx, name) }
+func (a actor) Reconcile(_ context.Context, tx *Tx, name string) (Result, error) {
+	return a.do(tx, name)
+}
 
 // labeler works on services and may write their status.
 func labeler(do func(tx *Tx, name string) (Result, error)) actor {
