@@ -197,9 +197,9 @@ func (p *program) objects(q *query, objects []meta.Object) error {
 	switch q.output {
 	case "jsonpath":
 		if len(q.keys) == 1 {
-			return p.filled(q, docOf(ordered[0]))
+			return p.filled(q, jsonpath.Of(ordered[0]))
 		}
-		return p.filled(q, docOf(listOf(ordered)))
+		return p.filled(q, jsonpath.Of(listOf(ordered)))
 	case "custom-columns":
 		q.custom(ordered...).print(p.out)
 		return nil

@@ -2,7 +2,6 @@ package warrenctl
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -137,7 +136,7 @@ func (q *query) matches(o meta.Object) bool {
 	if len(q.demands) == 0 {
 		return true
 	}
-	doc := docOf(o)
+	doc := jsonpath.Of(o)
 	for _, d := range q.demands {
 		value := jsonpath.Join(d.path.Find(doc), ",")
 		if t, ok := o.(*v1.Task); ok && t.Status.Phase == "" && strings.TrimPrefix(d.path.String(), ".") == "status.phase" {
@@ -150,21 +149,6 @@ func (q *query) matches(o meta.Object) bool {
 	return true
 }
 
-// docOf is an object as JSON has it; numbers stay as they are written.
-func docOf(v any) any {
-	var doc any
-	data, err := json.Marshal(v)
-	if err == nil {
-		dec := json.NewDecoder(bytes.NewReader(data))
-		dec.UseNumber()
-		err = dec.Decode(&doc)
-	}
-	if err != nil {
-		return nil // all kinds have a form in JSON
-	}
-	return doc
-}
-
 // ordered sorts by --sort-by; what does not have the field comes first.
 func (q *query) ordered(objects []meta.Object) []meta.Object {
 	if q.order == nil {
@@ -172,7 +156,7 @@ func (q *query) ordered(objects []meta.Object) []meta.Object {
 	}
 	values := map[meta.Key]any{}
 	for _, o := range objects {
-		if found := q.order.Find(docOf(o)); len(found) > 0 {
+		if found := q.order.Find(jsonpath.Of(o)); len(found) > 0 {
 			values[o.Key()] = found[0]
 		}
 	}
@@ -214,7 +198,7 @@ func (q *query) custom(objects ...meta.Object) table {
 	t := table{head}
 	for _, o := range objects {
 		var row []string
-		doc := docOf(o)
+		doc := jsonpath.Of(o)
 		for _, c := range q.columns {
 			row = append(row, jsonpath.Join(c.path.Find(doc), ","))
 		}

@@ -128,7 +128,7 @@ func pathTest(text string, keys []meta.Key) (test, error) {
 		return test{}, usagef("%v", err)
 	}
 	return test{holds: func(o meta.Object) (bool, string) {
-		found := p.Find(docOf(o))
+		found := p.Find(jsonpath.Of(o))
 		is := jsonpath.Join(found, ",")
 		if !given {
 			return is != "", p.String() + " has no value"

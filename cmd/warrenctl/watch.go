@@ -10,6 +10,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/cmd/warrenctl/jsonpath"
 	"warren.io/warren/runtime/manifest"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
@@ -197,7 +198,7 @@ func (p *program) change(q *query, c store.Change, widths map[string][]int) erro
 	case c.Object == nil && q.output != "" && q.output != "wide":
 		p.note("%s deleted", lower(c.Key.Kind, c.Key.Name))
 	case q.output == "jsonpath":
-		err = p.filled(q, docOf(c.Object))
+		err = p.filled(q, jsonpath.Of(c.Object))
 	case q.output == "custom-columns":
 		q.custom(c.Object)[1:].printAligned(p.out, widths[""])
 	case q.output == "json":

@@ -41,13 +41,24 @@ func (s step) from(doc, v any) []any {
 		return out
 	}
 	var out []any
-	m, _ := v.(map[string]any)
 	for _, name := range s.names {
-		if x, ok := m[name]; ok {
+		if x, ok := member(v, name); ok {
 			out = append(out, x)
 		}
 	}
 	return out
+}
+
+// member is the value of a field or key.
+func member(v any, name string) (any, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		x, ok := v[name]
+		return x, ok
+	case record:
+		return v.field(name)
+	}
+	return nil, false
 }
 
 // children are the items of a list, or the values of a map in the order of its keys.
@@ -55,6 +66,8 @@ func children(v any) []any {
 	switch v := v.(type) {
 	case []any:
 		return v
+	case record:
+		return v.children()
 	case map[string]any:
 		var out []any
 		for _, k := range meta.SortedKeys(v) {
@@ -67,10 +80,8 @@ func children(v any) []any {
 
 func deep(v any, name string) []any {
 	var out []any
-	if m, ok := v.(map[string]any); ok {
-		if x, ok := m[name]; ok {
-			out = append(out, x)
-		}
+	if x, ok := member(v, name); ok {
+		out = append(out, x)
 	}
 	for _, c := range children(v) {
 		out = append(out, deep(c, name)...)
