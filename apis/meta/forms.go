@@ -25,7 +25,11 @@ func amount(pattern string) map[string]any {
 
 // Bounds implements Bounded.
 func (*Metadata) Bounds() map[string]map[string]any {
-	return map[string]map[string]any{"name": {"pattern": nameForm.String(), "maxLength": MaxName}, "labels": LabelBounds()}
+	return map[string]map[string]any{
+		"name":        {"pattern": nameForm.String(), "maxLength": MaxName},
+		"labels":      LabelBounds(),
+		"annotations": {"propertyNames": map[string]any{"pattern": labelKey.String(), "maxLength": MaxLabelKey}},
+	}
 }
 
 // LabelBounds are those of a map of labels.

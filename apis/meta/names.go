@@ -38,6 +38,16 @@ func (m *Metadata) validate(p *Problems) {
 		p.Add("metadata.name", "%s", why)
 	}
 	CheckLabels(p, "metadata.labels", m.Labels)
+	for _, k := range SortedKeys(m.Annotations) {
+		checkKey(p, "metadata.annotations."+k, k)
+	}
+}
+
+// checkKey adds a problem if k cannot be the key of a label or annotation.
+func checkKey(p *Problems, path, k string) {
+	if len(k) > MaxLabelKey || !labelKey.MatchString(k) {
+		p.Add(path, "is no key; use letters, digits, '-', '_', '.', with an optional prefix like example.org/")
+	}
 }
 
 // CheckLabels adds a problem for each key or value that is out of form.

@@ -75,7 +75,7 @@ func helps(ts *testscript.TestScript, _ bool, args []string) {
 		if _, err := os.Stat(ts.MkAbs(a)); err == nil && a != "" && args[i-1] != "--set" {
 			a = ts.MkAbs(a)
 		}
-		if args[i] = a; slices.Contains(goesOn, a) || a == "-f" && args[0] == "logs" {
+		if args[i] = a; slices.Contains(goesOn, a) || a == "-f" && args[0] == "logs" || a == "port-forward" {
 			most = 200 * time.Millisecond
 		}
 	}
