@@ -91,7 +91,7 @@ func try(dir string, i int, m mutant) verdict {
 	}
 	began := time.Now()
 	cmd := exec.Command("go", append(args, "./runtime/sim")...)
-	cmd.Env = append(os.Environ(), "SEED=", "SEEDS=20")
+	cmd.Env = append(os.Environ(), "SEED=", "SEEDS=40")
 	output, err := cmd.CombinedOutput()
 	v := judge(string(output), err)
 	v.took = time.Since(began)

@@ -36,6 +36,13 @@ func (c *checker) born(t *v1.Task) {
 		c.w.fail("%s: its name was used before", t.Key())
 	}
 	c.names[n] = t.Metadata.UID
+	s := c.services[t.Spec.Service]
+	if s == nil || s.Metadata.UID != t.Metadata.Owner.UID {
+		return
+	}
+	if i := s.Status.Image; i.Template == t.Spec.TemplateHash && i.Digest != "" && t.Spec.ImageDigest != i.Digest {
+		c.w.fail("%s: its image is not pinned to what is known", t.Key())
+	}
 }
 
 // sameOwner: a service that was deleted and made anew counts from 1 again.
