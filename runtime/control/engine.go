@@ -132,7 +132,7 @@ func (e *Engine) dispatch(kind string, old, new meta.Object) {
 			if in.Kind != kind {
 				continue
 			}
-			for _, name := range in.items(c, old, new) {
+			for _, name := range e.concerned(c, in, old, new) {
 				if name == everything {
 					e.enqueueAll(i, e.snap)
 				} else {
@@ -141,6 +141,17 @@ func (e *Engine) dispatch(kind string, old, new meta.Object) {
 			}
 		}
 	}
+}
+
+// concerned asks an input for the work items of a change. Where that panics, all of them are.
+func (e *Engine) concerned(c *Contract, in Input, old, new meta.Object) (names []string) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.Log.Error(ErrContract, "input panicked, running all items", "controller", c.Name, "kind", in.Kind, "panic", fmt.Sprint(r))
+			names = All
+		}
+	}()
+	return in.items(c, old, new)
 }
 
 func (e *Engine) enqueue(i int, name string) { e.queue.add(item{i, name}, e.Now()) }

@@ -173,6 +173,17 @@ func TestPanicIsContained(t *testing.T) {
 	}
 }
 
+func TestPanicOfAnInputIsContained(t *testing.T) {
+	ran := 0
+	r := newRig(t, []meta.Object{service("a"), service("b")}, actor{Contract{Name: "x", Kind: "Service", Reads: []Input{{Kind: "Service",
+		Items: func(_, new meta.Object) []string { return []string{new.Key().Name} }}}}, func(*Tx, string) (Result, error) { ran++; return Result{}, nil }})
+	r.step()
+	r.commit(store.DeleteOp(r.service("a"))) // new is nil
+	if r.rest(); ran != 3 {
+		t.Errorf("%d runs; two at the start and the one that is left are due", ran)
+	}
+}
+
 func TestWhoRuns(t *testing.T) {
 	var ran []string
 	note := func(who string) func(*Tx, string) (Result, error) {
