@@ -45,6 +45,8 @@ func (s *someInside) Exec(_ context.Context, task string, c host.Command) (int, 
 	case "fail":
 		fmt.Fprintln(c.Stderr, "it went wrong")
 		return 42, nil
+	case "env", "sh":
+		return 0, nil
 	}
 	return 0, fmt.Errorf("exec in %s: %w: %q: executable file not found in $PATH", task, host.ErrNoCommand, c.Args[0])
 }
