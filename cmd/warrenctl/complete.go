@@ -16,7 +16,7 @@ import (
 const completeVerb = "__complete"
 
 // fast is how long the node may take to tell names: who waits is typing.
-const fast = 500 * time.Millisecond
+var fast = 500 * time.Millisecond
 
 // complete prints what the last word may become, one a line. It says nothing about anything that goes wrong.
 func (p *program) complete(ctx context.Context, app *cli.App, words []string) int {
