@@ -186,3 +186,38 @@ func TestLogsOfAttempts(t *testing.T) {
 		t.Errorf("since now: %q", got)
 	}
 }
+
+// TestFollowOverKill: who follows gets each line once and in order though the node is killed and comes back meanwhile.
+func TestFollowOverKill(t *testing.T) {
+	const lines = 60_000
+	w := running(t)
+	w.apply(service("steady", image+fmt.Sprintf("replicas: 3\nargs: [-lines, \"%d\", -rate, \"6000\"]", lines)))
+	cmd := w.host.Command(context.Background(), warrenctl, "logs", "-f", "service/steady")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
+	defer stop.Stop()
+	f, ended, killed := &follower{next: map[string]int{}}, 0, 0
+	for in := bufio.NewScanner(out); ended < 3 && in.Scan(); {
+		if f.take(in.Text(), lines) {
+			ended++
+		}
+		if n := f.next["steady-1-1"]; n/15_000 > killed && n < lines {
+			killed++
+			_ = w.cmd.Process.Kill()
+			<-w.ended
+			w.start()
+		}
+	}
+	_ = cmd.Process.Signal(syscall.SIGINT)
+	_ = cmd.Wait()
+	w.ready()
+	if ended != 3 || len(f.wrong) > 0 || killed == 0 {
+		t.Errorf("%d of 3 came to their end, killed %d times: %q", ended, killed, f.wrong)
+	}
+}
