@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -61,7 +60,10 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 	want := make([]host.Task, 0, len(all))
 	var after time.Duration
 	for _, t := range all {
-		d := decide(t, find(seen, t), tx.Now())
+		for len(seen) > 0 && seen[0].Name < t.Metadata.Name { // both are sorted
+			seen = seen[1:]
+		}
+		d := decide(t, first(seen, t), tx.Now())
 		if d.wanted {
 			want = append(want, d.want)
 		}
@@ -78,13 +80,12 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 	return control.Result{After: after}, nil
 }
 
-// find returns what the host sees of the very incarnation of a task, nil if nothing.
-func find(seen []host.State, t *v1.Task) *host.State {
-	i, ok := slices.BinarySearchFunc(seen, t.Metadata.Name, func(s host.State, name string) int { return strings.Compare(s.Name, name) })
-	if !ok || seen[i].UID != t.Metadata.UID {
+// first returns the first state if it is of the very incarnation of a task, else nil.
+func first(seen []host.State, t *v1.Task) *host.State {
+	if len(seen) == 0 || seen[0].Name != t.Metadata.Name || seen[0].UID != t.Metadata.UID {
 		return nil
 	}
-	return &seen[i]
+	return &seen[0]
 }
 
 // report writes what changed, keeps the finalizer while anything of the task may be on this machine, and tells people.

@@ -217,9 +217,13 @@ func (m *Machine) converge() {
 	if !m.asked {
 		return
 	}
+	rest := m.want
 	for _, name := range m.Names() {
+		for len(rest) > 0 && rest[0].Name < name { // both are sorted
+			rest = rest[1:]
+		}
 		b := m.boxes[name]
-		if w := m.wish(name); (w == nil || w.UID != b.UID) && b.Phase != host.Stopping {
+		if (len(rest) == 0 || rest[0].Name != name || rest[0].UID != b.UID) && b.Phase != host.Stopping {
 			b.Phase = host.Stopping
 			m.step(b)
 		}
