@@ -60,6 +60,10 @@ func (w *World) act() {
 		}
 	case w.chance(500):
 		w.pushes[image]++
+	case w.chance(400):
+		s := old.Clone().(*v1.Service) // asks for a restart
+		s.Metadata.Annotations = map[string]string{v1.RestartedAt: w.now.Format(time.RFC3339Nano)}
+		w.must(store.Op{Verb: store.Put, Key: key, Object: s, Guard: store.Any})
 	default:
 		w.deleteTask()
 	}

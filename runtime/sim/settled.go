@@ -67,7 +67,7 @@ func (n *census) add(c *checker, t *v1.Task) {
 		n.stuck++
 	}
 	s := c.services[t.Spec.Service]
-	if t.Spec.Image == s.Spec.Image {
+	if t.Spec.Image == s.Spec.Image && t.Spec.TemplateHash == v1.TemplateHash(s) { // also after a restart that was asked for
 		n.fresh++
 	}
 	if t.Spec.TemplateHash == s.Status.Image.Template {
