@@ -107,6 +107,7 @@ func TestExec(t *testing.T) {
 	t.Run("terminal", func(t *testing.T) { terminal(w, name) })
 	t.Run("signals", func(t *testing.T) { forwarded(w, name) })
 	t.Run("nothing is left", func(t *testing.T) { nothingLeft(w, task) })
+	t.Run("task ends", func(t *testing.T) { taskEnds(w) })
 	t.Run("killed node", func(t *testing.T) { killedNode(w, task) })
 }
 
@@ -330,4 +331,27 @@ func killedNode(w *world, task *v1.Task) {
 	if r := w.try("exec", task.Metadata.Name, "--", "/inside", "exit", "4"); r.code != 4 {
 		w.t.Errorf("exec after it: %+v", r)
 	}
+}
+
+// taskEnds: a command ends with its task, and says so.
+func taskEnds(w *world) {
+	name := w.furnished("short", "").Metadata.Name
+	cmd := w.host.Command(context.Background(), warrenctl, "exec", name, "--", "/inside", "parent", "wait")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	s := w.session(cmd, out)
+	s.expect("child")
+	w.ctl("delete", "service/short")
+	code := s.code()
+	if code != 137 && (code != 1 || !strings.Contains(errs.String(), "not running")) {
+		w.t.Errorf("code %d, %s", code, errs.String())
+	}
+	w.await("nothing is left of the task", func() bool {
+		_, err := os.Stat(filepath.Join(w.host.RunDir, "exec", name))
+		return os.IsNotExist(err) && len(w.tasks("short")) == 0
+	})
 }

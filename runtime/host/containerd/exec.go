@@ -181,7 +181,7 @@ func (e *execution) await(ctx context.Context) (int, error) {
 		select {
 		case s := <-e.ended:
 			e.killSession()
-			e.drain(ctx)
+			e.drain()
 			if s.Error() != nil {
 				return 0, fmt.Errorf("%w any more: %v", host.ErrNotRunning, s.Error())
 			}

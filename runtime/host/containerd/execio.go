@@ -1,7 +1,6 @@
 package containerd
 
 import (
-	"context"
 	"io"
 	"sync"
 	"time"
@@ -52,7 +51,7 @@ func (e *execution) closeInput() {
 }
 
 // drain waits for the end of the output. A reader that is slow is waited for, a pipe in which nothing happens is not.
-func (e *execution) drain(ctx context.Context) {
+func (e *execution) drain() {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -66,7 +65,7 @@ func (e *execution) drain(ctx context.Context) {
 		case <-ended:
 			return
 		case <-tick.C:
-			if e.output.idle() > quiet || ctx.Err() != nil {
+			if e.output.idle() > quiet {
 				e.process.IO().Cancel()
 				return
 			}
@@ -85,7 +84,7 @@ func (a *activity) writer(to io.Writer) io.Writer {
 	if to == nil {
 		to = io.Discard
 	}
-	return &activeWriter{to, a}
+	return &activeWriter{Writer: to, activity: a}
 }
 
 // idle is for how long nothing was written.
@@ -105,14 +104,21 @@ func (a *activity) mark(change int) {
 	a.last = time.Now()
 }
 
+// activeWriter goes on without its writer when that fails: the pipe has to be read to its end all the same, or the shim
+// waits for it.
 type activeWriter struct {
 	io.Writer
 	*activity
+	failed bool
 }
 
 // Write implements io.Writer.
 func (w *activeWriter) Write(b []byte) (int, error) {
 	w.mark(1)
 	defer w.mark(-1)
-	return w.Writer.Write(b)
+	if !w.failed {
+		_, err := w.Writer.Write(b)
+		w.failed = err != nil
+	}
+	return len(b), nil
 }
