@@ -214,7 +214,7 @@ func (s *Server) httpLogs(w http.ResponseWriter, r *http.Request) error {
 	if s.config.Logs == nil {
 		return notServed("logs")
 	}
-	if err := onlyParams(r, []string{"follow", "tail"}); err != nil {
+	if err := onlyParams(r, []string{"follow", "tail", "since", "previous"}); err != nil {
 		return err
 	}
 	q := r.URL.Query()
@@ -226,7 +226,27 @@ func (s *Server) httpLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.streamLogs(w, r, host.LogOptions{Follow: follow, Tail: int(tail)})
+	previous, err := flag(q.Get("previous"), "previous")
+	if err != nil {
+		return err
+	}
+	since, err := moment(q.Get("since"), "since")
+	if err != nil {
+		return err
+	}
+	return s.streamLogs(w, r, host.LogOptions{Follow: follow, Tail: int(tail), Since: since, Previous: previous})
+}
+
+// moment reads a time.
+func moment(value, name string) (time.Time, error) {
+	if value == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return at, api.Invalid("parameter %s: %q is no time like 2026-01-02T15:04:05Z", name, value)
+	}
+	return at, nil
 }
 
 func alive(w http.ResponseWriter, _ *http.Request) error {

@@ -69,6 +69,8 @@ func TestHTTPReads(t *testing.T) {
 		{"/v1/logs/web-1?tail=2", 200, "line 19 \xff\nline 20 \xff\n", "line 18"},
 		{"/v1/logs/web-1", 200, "line 1 ", ""},
 		{"/v1/logs/none", 404, `not found on this host`, ""},
+		{"/v1/logs/web-1?since=1970-01-01T00:00:19Z", 200, "line 19 \xff\nline 20 \xff\n", "line 18"},
+		{"/v1/logs/web-1?since=today", 400, `is no time like`, ""},
 		{"/v1/logs/web-1?tail=all", 400, `is no number`, ""},
 		{"/healthz", 200, "ok\n", ""},
 		{"/metrics", 200, "warren_up 1", ""},

@@ -130,6 +130,9 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request, o host.LogOp
 	t := &stream{server: s, w: w, kind: "text/plain; charset=utf-8", queue: logQueue, asLine: func(err error) []byte { return []byte("error: " + err.Error() + "\n") }}
 	return t.run(r.Context(), func(box *outbox[[]byte]) error {
 		return s.readLogs(ctx, r.PathValue("task"), o, func(l host.LogLine) error {
+			if l.Stream == host.Notice {
+				l.Text = "warren: " + l.Text
+			}
 			return box.put(ctx, append([]byte(l.Text), '\n'), 0)
 		})
 	})
