@@ -78,6 +78,7 @@ type Server struct {
 
 	stopping context.Context // ends the streams that have no end of their own
 	stop     context.CancelFunc
+	begin    sync.Mutex // held while Serve starts what Shutdown waits for
 	start    sync.Once
 	running  sync.WaitGroup
 }
@@ -106,10 +107,9 @@ func New(c Config) *Server {
 // Serve answers on a listener until Shutdown, or until the listener fails. It may be called for several listeners.
 // For TLS give it a listener of ListenTLS.
 func (s *Server) Serve(l net.Listener) error {
-	s.start.Do(func() {
-		s.running.Go(func() { _ = s.grpc.Serve(s.split.two) })
-		s.running.Go(func() { _ = s.http.Serve(s.split.one) })
-	})
+	if !s.started() {
+		return errors.Join(ErrClosed, l.Close())
+	}
 	err := s.split.accept(l)
 	if s.stopping.Err() != nil {
 		return ErrClosed
@@ -117,10 +117,26 @@ func (s *Server) Serve(l net.Listener) error {
 	return fmt.Errorf("serve %s: %w", l.Addr(), err)
 }
 
+// started starts the protocols with the first listener; false after Shutdown.
+func (s *Server) started() bool {
+	s.begin.Lock()
+	defer s.begin.Unlock()
+	if s.stopping.Err() != nil {
+		return false
+	}
+	s.start.Do(func() {
+		s.running.Go(func() { _ = s.grpc.Serve(s.split.two) })
+		s.running.Go(func() { _ = s.http.Serve(s.split.one) })
+	})
+	return true
+}
+
 // Shutdown refuses new connections, ends watches and followed logs with an error that says so, lets other calls finish, and
 // returns when nothing of this server runs any more, or after ctx has ended and the connections were cut.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.begin.Lock()
 	s.stop()
+	s.begin.Unlock()
 	s.split.close()
 	calm := make(chan struct{})
 	go func() {

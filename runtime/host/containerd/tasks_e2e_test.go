@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +128,8 @@ func (w *world) assertClean() {
 		if kind.name == "programs" {
 			continue
 		}
+		// The host's own look for garbage makes and removes one of this name.
+		names = slices.DeleteFunc(names, func(n string) bool { return n == snapshotPrefix+"nothing" })
 		if err != nil || len(names) > 0 {
 			w.t.Errorf("left: %s %v %v", kind.name, names, err)
 		}
