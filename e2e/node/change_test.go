@@ -18,7 +18,7 @@ func TestChangeVerbs(t *testing.T) {
 
 	// restart: new tasks, of the same content, one by one
 	expect(t, "restart", w.try("restart", "service/web", "--wait"), 0, "service/web restarting\n", "service/web: ")
-	after := w.tasks("web")
+	after := w.current("web")
 	if len(after) != 2 {
 		t.Fatalf("%d tasks after a restart", len(after))
 	}
@@ -42,7 +42,7 @@ func TestChangeVerbs(t *testing.T) {
 	first, second := after[0].Metadata.Name, after[1].Metadata.Name
 	contains(t, "diff", r.out, "stops           "+second, "replaces        "+first)
 	w.apply(changed, "--wait")
-	if now := w.tasks("web"); len(now) != 1 || now[0].Metadata.Name == first || now[0].Metadata.Name == second {
+	if now := w.current("web"); len(now) != 1 || now[0].Metadata.Name == first || now[0].Metadata.Name == second {
 		t.Errorf("diff announced that %s stops and %s is replaced; now there are %d tasks, %s", second, first, len(now), now[0].Metadata.Name)
 	}
 
@@ -85,7 +85,7 @@ func TestSets(t *testing.T) {
 	expect(t, "too much", w.try("apply", "-f", dir, "--prune"), 1, "", `prune set "shop": would remove more than half of the set: 2 of 3: Service/b, Service/c`)
 	expect(t, "forced", w.try("apply", "-f", dir, "--prune", "--force", "--wait"), 0, "service/c deleted\n", "")
 	var names []string
-	for _, x := range append(w.tasks("a"), append(w.tasks("b"), append(w.tasks("c"), w.tasks("byhand")...)...)...) {
+	for _, x := range append(w.current("a"), append(w.current("b"), append(w.current("c"), w.current("byhand")...)...)...) {
 		names = append(names, x.Metadata.Name)
 	}
 	if got := strings.Join(names, " "); got != "a-1-1 byhand-1-1" {
