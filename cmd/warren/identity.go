@@ -17,9 +17,12 @@ type identity struct {
 	Cluster string `json:"cluster,omitempty"` // empty until the node has belonged to one
 }
 
+// identityName is the file of an identity; a data directory is known by it.
+const identityName = "node.json"
+
 // loadIdentity reads who this node is, or decides it now. A node keeps its name for life.
 func loadIdentity(dir, wanted string) (identity, error) {
-	path := filepath.Join(dir, "node.json")
+	path := filepath.Join(dir, identityName)
 	var id identity
 	data, err := os.ReadFile(path)
 	switch {
@@ -44,7 +47,7 @@ func loadIdentity(dir, wanted string) (identity, error) {
 func (id identity) save(dir string) error {
 	data, err := json.Marshal(id)
 	if err == nil {
-		err = writeFile(filepath.Join(dir, "node.json"), append(data, '\n'))
+		err = writeFile(filepath.Join(dir, identityName), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write identity of this node: %w", err)

@@ -91,8 +91,8 @@ func confirmed(data string) bool {
 
 // resetNode removes containers and network first, then the folders they were found by: stopped half-way, it can be run again.
 func resetNode(ctx context.Context, data, run, socket string) error {
-	if _, err := os.Stat(data); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reset: there is no node in %s", data)
+	if err := checkNode(data, run); err != nil {
+		return fmt.Errorf("reset: %w; nothing was removed", err)
 	}
 	lock, err := lockDir(data, 0o700)
 	if errors.Is(err, errLocked) {
@@ -105,7 +105,7 @@ func resetNode(ctx context.Context, data, run, socket string) error {
 	if err := removeTasks(ctx, data, run, socket); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
-	if err := errors.Join(removeContents(run), removeContents(data)); err != nil {
+	if err := errors.Join(removeContents(run, runMark), removeContents(data, identityName)); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "removed the node in %s\n", data)
@@ -134,17 +134,45 @@ func removeTasks(ctx context.Context, data, run, socket string) error {
 	return errors.Join(h.Reset(ctx), net.Teardown(ctx))
 }
 
-// removeContents empties a directory and then removes it, unless it is somebody's mount point.
-func removeContents(dir string) error {
+// runMark is in every run directory that warren has used since the last reboot.
+const runMark = server.SocketName + ".lock"
+
+// checkNode refuses to empty folders that are not a node's: a mistyped flag must not cost anybody else's files.
+func checkNode(data, run string) error {
+	if _, err := os.Stat(filepath.Join(data, identityName)); err != nil {
+		return fmt.Errorf("there is no node in %s (%w)", data, err)
+	}
+	entries, err := os.ReadDir(run)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil // as after a reboot
+	}
+	if err == nil {
+		_, err = os.Stat(filepath.Join(run, runMark))
+	}
+	if err != nil {
+		return fmt.Errorf("%s is no run directory of a node (%w)", run, err)
+	}
+	return nil
+}
+
+// removeContents empties a directory and then removes it, unless it is somebody's mount point. What it is known by goes last:
+// after a kill in between it can be done again.
+func removeContents(dir, mark string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		if e.Name() != mark {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
 	}
-	if err == nil {
-		_ = os.Remove(dir) // stays where it is a mount point or somebody's working directory
+	if err != nil {
+		return err
 	}
-	return err
+	if err := os.RemoveAll(filepath.Join(dir, mark)); err != nil {
+		return err
+	}
+	_ = os.Remove(dir) // stays where it is a mount point or somebody's working directory
+	return nil
 }
