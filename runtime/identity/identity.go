@@ -92,6 +92,10 @@ func authority(dir string) (pair, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return ca, err
 	}
+	// The key is written before the certificate, so no power cut leaves this; a new authority would lock all holders of keys out.
+	if _, found := os.Stat(filepath.Join(dir, authorityFile+".crt")); found == nil {
+		return pair{}, fmt.Errorf("%s.crt has lost its key; bring it back, or remove %s to begin anew: %w", authorityFile, dir, err)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return pair{}, err
 	}

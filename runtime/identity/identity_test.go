@@ -106,3 +106,20 @@ func TestDamagedKeysAreNamed(t *testing.T) {
 		t.Fatal("an empty directory is no administrator")
 	}
 }
+
+func TestAuthorityIsNotReplacedSilently(t *testing.T) {
+	dir := t.TempDir()
+	configs(t, dir)
+	if err := os.Remove(filepath.Join(dir, "ca.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ServerConfig(dir, "127.0.0.1"); err == nil {
+		t.Fatal("a new authority was made beside the old certificate")
+	}
+	if err := os.Remove(filepath.Join(dir, "ca.crt")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ServerConfig(dir, "127.0.0.1"); err != nil {
+		t.Fatalf("nothing is left of the old one, and no new one is made: %v", err)
+	}
+}
