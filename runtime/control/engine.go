@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -33,6 +34,7 @@ type Engine struct {
 
 	once  sync.Once
 	snap  *Snapshot
+	seen  atomic.Pointer[Snapshot] // snap, for those who look on
 	queue queue
 	parts []part
 	fails map[item]int
@@ -74,6 +76,7 @@ func (e *Engine) Load(objects []meta.Object, rev store.Revision) {
 	before := e.snap
 	e.forgive() // a list is new enough, and a restored store may never again come to where it was
 	e.snap = NewSnapshot(e.Kinds, objects, rev)
+	e.seen.Store(e.snap)
 	for i := range e.parts {
 		e.enqueueAll(i, before)
 		e.enqueueAll(i, e.snap)
@@ -115,6 +118,7 @@ func (e *Engine) Apply(b store.Batch) {
 	}
 	before := e.snap
 	e.snap = before.With(b)
+	e.seen.Store(e.snap)
 	for _, c := range b.Changes {
 		old, _ := before.Get(c.Key)
 		e.dispatch(c.Key.Kind, old, c.Object)

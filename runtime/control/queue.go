@@ -2,6 +2,7 @@ package control
 
 import (
 	"container/heap"
+	"sync"
 	"time"
 )
 
@@ -12,8 +13,10 @@ type item struct {
 }
 
 // queue holds each item at most once, at the earliest time asked for; items of equal time leave in the order they came.
-// It is a heap: finding what is due next must not depend on how many timers wait.
+// It is a heap: finding what is due next must not depend on how many timers wait. The lock is for those who look on: only the
+// engine adds and takes.
 type queue struct {
+	mu    sync.Mutex
 	heap  waiting
 	index map[item]*waiter
 	seq   int64
@@ -28,6 +31,8 @@ type waiter struct {
 
 // add schedules an item, or moves it forward if it was scheduled for later.
 func (q *queue) add(it item, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.index == nil {
 		q.index = map[item]*waiter{}
 	}
@@ -47,6 +52,8 @@ func (q *queue) add(it item, at time.Time) {
 
 // pop takes the next item that is due.
 func (q *queue) pop(now time.Time) (item, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if len(q.heap) == 0 || q.heap[0].at.After(now) {
 		return item{}, false
 	}
