@@ -45,6 +45,8 @@ type Config struct {
 	History int64
 	// MinFree is how many bytes must be free on the file system of DataDir for commits to be taken. Default 24 MiB.
 	MinFree int64
+	// Done, if set, is told of every commit that ended: for metrics.
+	Done func(store.Outcome)
 }
 
 // Defaults and limits.
@@ -102,7 +104,7 @@ func Start(ctx context.Context, config Config) (*Quorum, error) {
 	}
 	q.client = v3client.New(q.server)
 	q.store = etcdstore.New(q.client, config.Kinds, etcdstore.Options{
-		Down: q.down, Gate: q.gate, Unreadable: q.unreadable, Expendable: config.Expendable,
+		Down: q.down, Gate: q.gate, Unreadable: q.unreadable, Expendable: config.Expendable, Done: config.Done,
 	})
 	q.tidying.Go(q.tidy)
 	return q, nil

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"warren.io/warren/apis/meta"
 )
@@ -76,6 +77,13 @@ func UpdateOp(o meta.Object) Op {
 // DeleteOp removes the object at the revision that it carries.
 func DeleteOp(o meta.Object) Op {
 	return Op{Verb: Delete, Key: o.Key(), Guard: o.Meta().Revision}
+}
+
+// Outcome is one commit that ended, for those who count.
+type Outcome struct {
+	Ops, Bytes int // writes and deletions; bytes of the objects as they are stored
+	Took       time.Duration
+	Err        error
 }
 
 // Bounds of every commit.

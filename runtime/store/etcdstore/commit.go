@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -17,14 +18,24 @@ type txn struct {
 	writes   []clientv3.Op
 	reads    []clientv3.Op
 	guards   []store.Op
+	bytes    int // of the objects that are written
 }
 
 // Commit implements store.Store as one etcd transaction.
 func (s *Store) Commit(ctx context.Context, ops ...store.Op) (store.Revision, error) {
+	start := time.Now()
 	t, err := s.plan(ops)
 	if err != nil {
 		return 0, fmt.Errorf("commit %w", err)
 	}
+	rev, err := s.send(ctx, t, ops)
+	if s.options.Done != nil && len(t.writes) > 0 {
+		s.options.Done(store.Outcome{Ops: len(t.writes), Bytes: t.bytes, Took: time.Since(start), Err: err})
+	}
+	return rev, err
+}
+
+func (s *Store) send(ctx context.Context, t *txn, ops []store.Op) (store.Revision, error) {
 	if err := s.allowed(ctx); err != nil {
 		return 0, fmt.Errorf("commit %s: %w", subject(ops), err)
 	}
@@ -113,6 +124,7 @@ func (t *txn) write(op store.Op) error {
 		if len(data) > store.MaxObject {
 			return fmt.Errorf("%s: %d bytes, at most %d: %w", op.Key, len(data), store.MaxObject, store.ErrTooLarge)
 		}
+		t.bytes += len(data)
 		t.writes = append(t.writes, clientv3.OpPut(pathOf(op.Key), string(data)))
 	}
 	return nil

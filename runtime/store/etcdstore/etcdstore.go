@@ -48,6 +48,8 @@ type Options struct {
 	Unreadable func(key string, err error)
 	// Expendable names kinds whose unreadable objects are left out of lists as if they were not there.
 	Expendable []string
+	// Done is told of every commit that was to write something, also if it was refused: for metrics.
+	Done func(store.Outcome)
 }
 
 // Store is a store.Store in etcd.
