@@ -31,6 +31,8 @@ type Engine struct {
 	Record func(find func(meta.Key) (meta.Object, bool), source string, n Note, now time.Time) meta.Object
 	// Done, if set, is told of every reconcile that ended: for metrics, traces and tests.
 	Done func(Outcome)
+	// Trace, if set, remembers what was committed and why.
+	Trace *Trace
 
 	once  sync.Once
 	snap  *Snapshot
@@ -39,6 +41,8 @@ type Engine struct {
 	parts []part
 	fails map[item]int
 	pokes pokes
+	// triggers say what the items that wait will run for; those of timers are missing.
+	triggers map[item]Trigger
 }
 
 // part is the engine's side of one controller.
@@ -63,7 +67,7 @@ func (e *Engine) init() {
 		if e.Now == nil {
 			e.Now = time.Now
 		}
-		e.fails = map[item]int{}
+		e.fails, e.triggers = map[item]int{}, map[item]Trigger{}
 		for _, c := range e.Controllers {
 			e.parts = append(e.parts, part{Controller: c, contract: c.Contract()})
 		}
@@ -121,25 +125,26 @@ func (e *Engine) Apply(b store.Batch) {
 	e.seen.Store(e.snap)
 	for _, c := range b.Changes {
 		old, _ := before.Get(c.Key)
-		e.dispatch(c.Key.Kind, old, c.Object)
+		e.dispatch(Trigger{c.Key, b.Revision}, old, c.Object)
 	}
 	e.release()
 }
 
-func (e *Engine) dispatch(kind string, old, new meta.Object) {
+func (e *Engine) dispatch(by Trigger, old, new meta.Object) {
 	if old == nil && new == nil {
 		return
 	}
 	for i := range e.parts {
 		c := &e.parts[i].contract
 		for _, in := range c.Reads {
-			if in.Kind != kind {
+			if in.Kind != by.Key.Kind {
 				continue
 			}
 			for _, name := range e.concerned(c, in, old, new) {
 				if name == everything {
 					e.enqueueAll(i, e.snap)
 				} else {
+					e.triggered(item{i, name}, by)
 					e.enqueue(i, name)
 				}
 			}
@@ -226,6 +231,7 @@ func (e *Engine) reconcile(ctx context.Context, p *part, it item) (int, Result, 
 		return 0, res, err
 	}
 	p.own = rev
+	e.decided(tx, it, rev)
 	return len(ops), res, nil
 }
 
@@ -263,6 +269,7 @@ func (e *Engine) eventOps(tx *Tx) []store.Op {
 func (e *Engine) after(p *part, it item, res Result, err error) {
 	if err == nil {
 		delete(e.fails, it)
+		delete(e.triggers, it)
 		if res.After > 0 {
 			e.queue.add(it, e.Now().Add(res.After))
 		}

@@ -17,6 +17,8 @@ type Tx struct {
 	order    []meta.Key
 	writes   map[meta.Key]*write
 	events   []Note
+	because  map[meta.Key]Deed
+	words    map[meta.Key][]string // nil: nobody reads them
 	err      error
 }
 
