@@ -14,6 +14,7 @@ import (
 	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/manifest"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/grpcstore"
 )
 
 // Exit codes.
@@ -110,11 +111,16 @@ func nextStep(err error) string {
 		return "sudo warrenctl ..."
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(err, store.ErrUnavailable), errors.Is(err, syscall.ECONNREFUSED):
 		return "sudo warren run, or name another node with --server or WARREN_SERVER"
+	case errors.Is(err, grpcstore.ErrKeys):
+		return keysHelp
 	case errors.Is(err, store.ErrConflict):
 		return "the same again: it was changed by somebody else meanwhile"
 	}
 	return ""
 }
+
+// keysHelp says how to come by what another machine demands.
+const keysHelp = "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of that node, as it made them in DATA_DIR/keys"
 
 // late tells whether an error is the end of a wait, and not of the whole command.
 func late(ctx, timed context.Context, err error) bool {

@@ -45,6 +45,13 @@ func (s *someInside) Exec(_ context.Context, task string, c host.Command) (int, 
 	case "fail":
 		fmt.Fprintln(c.Stderr, "it went wrong")
 		return 42, nil
+	case "tty":
+		if !c.TTY {
+			fmt.Fprintln(c.Stdout, "not a tty")
+			return 1, nil
+		}
+		fmt.Fprintln(c.Stdout, "/dev/pts/0")
+		return 0, nil
 	case "env", "sh":
 		return 0, nil
 	}

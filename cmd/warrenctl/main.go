@@ -138,14 +138,14 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	if keys != "" && !strings.HasPrefix(server, "unix:") {
 		var err error
 		if o.TLS, err = identity.ClientConfig(keys); err != nil {
-			return nil, usagef("--keys: %v", err)
+			return nil, try(usagef("--keys: %v", err), "%s", keysHelp)
 		}
 	}
 	s, err := grpcstore.Dial(server, o)
 	if err != nil {
 		err = usagef("%v", err)
 		if _, _, bad := net.SplitHostPort(server); bad == nil && o.TLS == nil {
-			err = try(err, "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of the node")
+			err = try(err, "%s", keysHelp)
 		}
 		return nil, err
 	}

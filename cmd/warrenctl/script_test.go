@@ -39,6 +39,8 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 //	warrenctl ARGS        stdout and stderr as printed; fails unless the exit code is 0
 //	exits CODE ARGS       the same with another exit code
 //	put FILE...           writes objects with status and all, as the system does
+//	begins ARGS           starts warrenctl and goes on; shows TEXT waits until it has printed that, interrupts is Ctrl-C
+//	far                   makes the node answer at $FAR, too, to those who have keys
 func TestScripts(t *testing.T) {
 	Version = "0.1.0"
 	testscript.Run(t, testscript.Params{
@@ -52,14 +54,16 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				run(ts, code, args[1:])
 			},
-			"put": put,
+			"put": put, "begins": begins, "shows": shows, "interrupts": interrupts, "far": far,
 		},
 	})
 }
 
 // node is the server of one script.
 type node struct {
-	mem *memstore.Store
+	mem     *memstore.Store
+	server  *server.Server
+	running *running
 }
 
 func setup(env *testscript.Env) error {
@@ -88,6 +92,7 @@ func setup(env *testscript.Env) error {
 		},
 		Info: func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
 	})
+	n.server = s
 	go func() { _ = s.Serve(l) }()
 	env.Defer(func() { _ = s.Shutdown(context.Background()) })
 	env.Values["node"] = n
@@ -125,7 +130,7 @@ func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io
 		args = append([]string{"--server", ts.Getenv("WARREN_SERVER")}, args...)
 	}
 	for i, a := range args {
-		if i > 0 && args[i-1] == "-f" && a != "-" {
+		if i > 0 && slices.Contains([]string{"-f", "--file", "--keys"}, args[i-1]) && a != "-" {
 			args[i] = ts.MkAbs(a)
 		}
 	}
@@ -139,9 +144,14 @@ func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io
 	var out, err bytes.Buffer
 	p := &program{in: bytes.NewReader(in), out: &out, err: &err, now: func() time.Time { return noon }, getenv: ts.Getenv}
 	code := p.main(context.Background(), args)
-	work := ts.Getenv("WORK") + "/"
-	_, _ = io.WriteString(stdout, strings.ReplaceAll(out.String(), work, ""))
-	_, _ = io.WriteString(stderr, strings.ReplaceAll(err.String(), work, ""))
+	plain := []string{ts.Getenv("WORK") + "/", ""}
+	for _, name := range []string{"FAR", "PLAIN"} {
+		if at := ts.Getenv(name); at != "" {
+			plain = append(plain, at, name+":7070")
+		}
+	}
+	_, _ = strings.NewReplacer(plain...).WriteString(stdout, out.String())
+	_, _ = strings.NewReplacer(plain...).WriteString(stderr, err.String())
 	return code
 }
 

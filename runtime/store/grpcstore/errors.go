@@ -63,6 +63,10 @@ func (c *Conn) unreachable(err error) error {
 		cause = *p
 	}
 	text := fmt.Sprintf("cannot reach warren at %s: ", c.target)
+	means, keys := reason(cause.Error())
+	if keys {
+		cause = errors.Join(ErrKeys, cause)
+	}
 	switch {
 	case errors.Is(cause, fs.ErrNotExist):
 		text += "is it running? there is no such socket"
@@ -70,10 +74,12 @@ func (c *Conn) unreachable(err error) error {
 		text += "is it running? nobody listens there"
 	case errors.Is(cause, fs.ErrPermission):
 		text += "permission denied; run this as root or as a member of the group warren"
+	case means != "":
+		text += means
 	case c.broken.Load() != nil:
 		text += cause.Error()
 	default:
-		text = fmt.Sprintf("lost the connection to warren at %s: %s", c.target, status.Convert(err).Message())
+		text = fmt.Sprintf("lost the connection to warren at %s: %s", c.target, innermost(status.Convert(err).Message()))
 	}
 	return &unreachable{text: text, cause: cause}
 }

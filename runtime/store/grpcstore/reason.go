@@ -1,0 +1,47 @@
+package grpcstore
+
+import (
+	"errors"
+	"strings"
+)
+
+// ErrKeys is the class of errors that say that the keys of the two sides do not belong together.
+var ErrKeys = errors.New("the keys do not fit")
+
+// reasons are what the libraries below say about a connection that did not come about, and what that means to people.
+var reasons = []struct {
+	says, means string
+	keys        bool
+}{
+	{"signed by unknown authority", "its certificate is not of the cluster that the keys are of", true},
+	{"certificate has expired or is not yet valid", "its certificate is not valid at this time; is the clock right on both sides?", true},
+	{"certificate is valid for", "its certificate is not for this name or address", true},
+	{"certificate is not valid for any names", "its certificate is not for this name or address", true},
+	{"does not look like a TLS handshake", "it speaks without keys; is that another program, or the port of the metrics?", false},
+	{"remote error: tls: expired certificate", "it says that the keys have expired; is the clock right on both sides?", true},
+	{"remote error: tls", "it does not accept the keys", true},
+	{"broken pipe", "it hung up at once; does it want keys?", true},
+	{"connection reset by peer", "it hung up at once; does it want keys?", true},
+	{"server preface: EOF", "it hung up at once; does it want keys, and is it a warren?", true},
+	{"server preface: http2", "what answers there is no warren", false},
+	{"i/o timeout", "it does not answer", false},
+	{"deadline exceeded", "it does not answer", false},
+}
+
+// reason says in people's words why a connection did not come about; "" where there are none but the library's.
+func reason(text string) (means string, keys bool) {
+	for _, r := range reasons {
+		if strings.Contains(text, r.says) {
+			return r.means, r.keys
+		}
+	}
+	return "", false
+}
+
+// innermost is what was said first, without what the libraries put around it.
+func innermost(text string) string {
+	if i := strings.LastIndex(text, `desc = "`); i >= 0 {
+		text = strings.TrimSuffix(text[i+len(`desc = "`):], `"`)
+	}
+	return strings.TrimPrefix(text, "transport: ")
+}
