@@ -51,6 +51,7 @@ func (u *unit) conclude(e exit) {
 // over stores and tells the result that the record has got.
 func (u *unit) over() {
 	u.half, u.stale = false, true
+	u.exited()
 	u.remember(nil)
 	u.tell(u.rec.state(u.name, u.rec.result))
 }

@@ -37,6 +37,8 @@ type Config struct {
 	// Poke is called after each change of what Observe returns, possibly often; it must return at once.
 	Poke func()
 	Log  logr.Logger
+	// Happened, if set, is told what this host does and sees, for metrics. It must return at once.
+	Happened func(host.Happening)
 	// RegistryCredentials is the path of a file in the form of docker's config.json, of which "auths" is used. May be empty.
 	RegistryCredentials string
 }
@@ -140,6 +142,7 @@ func (h *Host) start(ctx context.Context) error {
 		h.client = h.daemon.client
 	}
 	h.images = newImageStore(h.client, h.cfg.RegistryCredentials)
+	h.images.tell = h.happened
 	return nil
 }
 

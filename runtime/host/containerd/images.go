@@ -48,6 +48,7 @@ type imageStore struct {
 	client      *client.Client
 	credentials string
 	platform    platforms.MatchComparer
+	tell        func(host.Happening) // of pulls and their bytes
 
 	work    sync.WaitGroup // the pulls
 	mu      sync.Mutex
@@ -57,7 +58,8 @@ type imageStore struct {
 }
 
 func newImageStore(c *client.Client, credentials string) *imageStore {
-	return &imageStore{client: c, credentials: credentials, platform: platforms.Default(), flights: map[string]*flight{}, arrived: make(chan struct{})}
+	return &imageStore{client: c, credentials: credentials, platform: platforms.Default(), flights: map[string]*flight{}, arrived: make(chan struct{}),
+		tell: func(host.Happening) {}}
 }
 
 // find answers from what is here, without the network. host.ErrNotFound: it would have to be pulled.

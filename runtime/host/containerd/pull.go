@@ -55,7 +55,9 @@ func (s *imageStore) join(ctx context.Context, name string) *flight {
 		f = &flight{done: make(chan struct{}), cancel: cancel}
 		s.flights[name] = f
 		s.work.Go(func() {
+			since := time.Now()
 			f.img, f.err = s.fetch(work, name)
+			s.tell(pulled(f.err, since))
 			close(f.done)
 		})
 	}
@@ -117,10 +119,10 @@ func (s *imageStore) whyNot(ctx context.Context, resolver remotes.Resolver, name
 // resolver speaks to registries: HTTPS, but plain HTTP to this machine itself, with the credentials as they are now.
 func (s *imageStore) resolver() remotes.Resolver {
 	auth := docker.NewDockerAuthorizer(docker.WithAuthCreds(s.login))
-	return patient{docker.NewResolver(docker.ResolverOptions{
+	return counting{patient{docker.NewResolver(docker.ResolverOptions{
 		Hosts: docker.ConfigureDefaultRegistries(
 			docker.WithAuthorizer(auth), docker.WithPlainHTTP(docker.MatchLocalhost)),
-	})}
+	})}, s.tell}
 }
 
 // errNoAnswer means that a registry said nothing at all, as when packets vanish on the way.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"time"
 
 	"warren.io/warren/runtime/host"
@@ -163,9 +164,12 @@ func (u *unit) attempt(want host.Task) {
 		return
 	}
 	u.tell(u.rec.state(u.name, host.Creating))
+	since := time.Now()
 	if err := u.create(want, img); err != nil {
 		u.fail(want, err)
+		return
 	}
+	u.started("started", time.Since(since))
 }
 
 // fail tells why an attempt could not be started and cleans up after it.
@@ -174,6 +178,7 @@ func (u *unit) fail(want host.Task, err error) {
 	if errors.Is(err, errInvalid) {
 		u.rec.result, u.rec.reason = host.Rejected, host.ReasonInvalidSpec
 	}
+	u.started(strings.ToLower(string(u.rec.result)), 0)
 	u.half = false
 	u.tidy()
 	if u.rec.result == host.Failed {
@@ -185,6 +190,7 @@ func (u *unit) fail(want host.Task, err error) {
 // reject tells that this task can never run here.
 func (u *unit) reject(reason, message string) {
 	u.rec.result, u.rec.reason, u.rec.message = host.Rejected, reason, message
+	u.started("rejected", 0)
 	u.half = false
 	u.tell(u.rec.state(u.name, host.Rejected))
 }
