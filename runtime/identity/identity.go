@@ -73,10 +73,24 @@ func ClientConfig(dir string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
+	if err := fits(admin.cert, ca); err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: pool(ca),
 		Certificates: []tls.Certificate{{Certificate: [][]byte{admin.cert.Raw}, PrivateKey: admin.key}},
 	}, nil
+}
+
+// fits tells before anybody is asked what a node would refuse without a word that arrives for sure.
+func fits(admin, ca *x509.Certificate) error {
+	if err := admin.CheckSignatureFrom(ca); err != nil {
+		return fmt.Errorf("%s.crt is not of the authority in %s.crt", adminFile, authorityFile)
+	}
+	if now := time.Now(); now.After(admin.NotAfter) {
+		return fmt.Errorf("%s.crt has expired at %s", adminFile, admin.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 func pool(c *x509.Certificate) *x509.CertPool {

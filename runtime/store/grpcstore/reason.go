@@ -22,7 +22,7 @@ var reasons = []struct {
 	{"remote error: tls", "it does not accept the keys", true},
 	{"broken pipe", "it hung up at once; does it want keys?", true},
 	{"connection reset by peer", "it hung up at once; does it want keys?", true},
-	{"server preface: EOF", "it hung up at once; does it want keys, and is it a warren?", true},
+	{"server preface: EOF", "it hung up at once; does it want keys?", true},
 	{"server preface: http2", "what answers there is no warren", false},
 	{"i/o timeout", "it does not answer", false},
 	{"deadline exceeded", "it does not answer", false},
