@@ -42,9 +42,15 @@ type ServiceStatus struct {
 	Count int64 `json:"count,omitempty"`
 	// Image is what spec.image resolved to for the current template.
 	Image ServiceImage `json:"image,omitzero"`
+	// PreviousImages are the digests of the images that earlier templates ran, the latest first, at most 2. Nodes keep them, so
+	// that going back needs no registry.
+	PreviousImages []string `json:"previousImages,omitempty"`
 	// Conditions: Available while all tasks are ready, Updated when all have the current template.
 	Conditions meta.Conditions `json:"conditions,omitempty"`
 }
+
+// KeptImages is how many earlier images of a service are remembered.
+const KeptImages = 2
 
 // ServiceImage pins an image for all tasks of one template.
 type ServiceImage struct {

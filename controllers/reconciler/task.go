@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,7 @@ func countOf(t *v1.Task) int64 {
 func (d *decision) learnImage() {
 	d.image = d.svc.Status.Image
 	if d.image.Template != d.hash {
+		d.status.PreviousImages = earlier(d.status.PreviousImages, d.image.Digest)
 		d.image = v1.ServiceImage{Template: d.hash}
 		if _, digest, ok := strings.Cut(d.svc.Spec.Image, "@"); ok {
 			d.image.Digest = digest
@@ -59,4 +61,25 @@ func (d *decision) learnImage() {
 		}
 		d.pilot = d.pilot || !d.lost(t) && !(t.Status.Phase == v1.TaskRejected && len(t.Status.Platforms) > 0)
 	}
+	d.status.PreviousImages = settled(d.status.PreviousImages, d.image.Digest)
+}
+
+// earlier puts the image of the template that was left in front of those of the templates before it.
+func earlier(images []string, left string) []string {
+	if left == "" {
+		return images
+	}
+	rest := slices.DeleteFunc(slices.Clone(images), func(i string) bool { return i == left })
+	return append([]string{left}, rest...)
+}
+
+// settled bounds what is remembered. The present image is none of the earlier ones; until it is known any of them may be it,
+// so that one more is kept.
+func settled(images []string, present string) []string {
+	most := v1.KeptImages
+	if present == "" {
+		most++
+	}
+	images = slices.DeleteFunc(slices.Clone(images), func(i string) bool { return i == present })
+	return images[:min(len(images), most)]
 }
