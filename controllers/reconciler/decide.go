@@ -25,6 +25,14 @@ type plan struct {
 	status         v1.ServiceStatus
 	after          time.Duration
 	notes          []control.Note
+	why            map[string]string // by task: why it is made or removed
+	words          []word            // how it stands with what is left as it is
+}
+
+// word is about a task, or about the service where task is nil.
+type word struct {
+	task *v1.Task
+	text string
 }
 
 // slot is a stable place of a service: a number, or a node in a global service.
@@ -47,6 +55,7 @@ type decision struct {
 // decide looks at what is there and takes the next step towards what is wanted.
 func decide(w world) plan {
 	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, tasks: map[slot]*v1.Task{}}
+	d.why = map[string]string{}
 	for _, n := range w.nodes {
 		d.state[n.Metadata.Name] = n.Status.State
 	}
@@ -76,7 +85,7 @@ func (d *decision) occupy() {
 		}
 		d.tasks[s] = t
 		if older != nil {
-			d.drop(older)
+			d.drop(older, "%s has taken its slot", t.Metadata.Name)
 		}
 	}
 }
@@ -124,10 +133,12 @@ func (d *decision) removeUnwanted(wanted []slot) {
 		}
 		return gone[i].node < gone[j].node
 	})
+	before := len(d.remove)
 	for _, s := range gone {
-		d.drop(d.tasks[s])
+		d.drop(d.tasks[s], "%s", d.surplus(s))
 		delete(d.tasks, s)
 	}
+	d.tellScaledDown(d.remove[before:])
 }
 
 // fill makes a task for an empty slot, and replaces one that is lost or given up.
@@ -135,10 +146,10 @@ func (d *decision) fill(s slot) {
 	t := d.tasks[s]
 	switch {
 	case t == nil:
-		d.make(s)
+		d.make(s, "%s", d.vacant(s))
 	case d.lost(t) && s.node == "":
 		d.note(true, "TaskLost", "%s is lost with node %s and is replaced", t.Metadata.Name, t.Spec.Node)
-		d.replace(s)
+		d.replace(s, "node %s, where it ran, is %s", t.Spec.Node, d.stateOf(t.Spec.Node))
 	case t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected:
 		d.retry(s, t)
 	}
@@ -161,11 +172,12 @@ func (d *decision) retry(s slot, t *v1.Task) {
 		wait = 0
 	}
 	if wait > 0 {
+		d.say(t, "it is replaced in %s", wait.Round(time.Second))
 		d.wake(wait)
 		return
 	}
 	d.note(true, "TaskReplaced", "%s was given up (%s) and is replaced", t.Metadata.Name, t.Status.Reason)
-	d.replace(s)
+	d.replace(s, "%s was given up (%s)", t.Metadata.Name, t.Status.Reason)
 }
 
 // settle is how long a new task must have run to count as started: what ends at once must not end the whole service.
@@ -185,6 +197,7 @@ func (d *decision) update(wanted []slot) {
 		case d.outdated(t):
 			broken = append(broken, s)
 		case !t.Status.Ready && t.Status.Phase != v1.TaskComplete && !d.unreachable(t):
+			d.hold(t, wanted)
 			return
 		default:
 			wait = max(wait, d.unsettled(t))
@@ -197,7 +210,7 @@ func (d *decision) update(wanted []slot) {
 		d.wake(wait)
 	default:
 		d.note(false, "Updating", "%s is replaced: the service changed", d.tasks[next[0]].Metadata.Name)
-		d.replace(next[0])
+		d.replace(next[0], "the template of service %s changed", d.svc.Metadata.Name)
 	}
 }
 
@@ -223,22 +236,24 @@ func (d *decision) unreachable(t *v1.Task) bool {
 func (d *decision) outdated(t *v1.Task) bool { return t.Spec.TemplateHash != d.hash }
 
 // replace removes the task of a slot and makes its successor in the same commit.
-func (d *decision) replace(s slot) {
-	if old := d.tasks[s]; d.room >= 2 && d.make(s) {
-		d.drop(old)
+func (d *decision) replace(s slot, because string, args ...any) {
+	if old := d.tasks[s]; d.room >= 2 && d.make(s, because, args...) {
+		d.drop(old, because, args...)
 	}
 }
 
-func (d *decision) drop(t *v1.Task) {
+func (d *decision) drop(t *v1.Task, because string, args ...any) {
 	if d.room > 0 {
 		d.room--
 		d.remove = append(d.remove, t)
+		d.why[t.Metadata.Name] = fmt.Sprintf(because, args...)
 	}
 }
 
 // make creates the next task of a slot. Until the image's digest is known only one task is made, which finds it out.
-func (d *decision) make(s slot) bool {
+func (d *decision) make(s slot, because string, args ...any) bool {
 	if d.room == 0 || d.image.Digest == "" && d.pilot {
+		d.say(nil, "the other tasks wait for the first one, which finds out what the image is")
 		return false
 	}
 	d.room--
@@ -247,6 +262,7 @@ func (d *decision) make(s slot) bool {
 	t := d.newTask(s)
 	d.create = append(d.create, t)
 	d.tasks[s] = t
+	d.why[t.Metadata.Name] = fmt.Sprintf(because, args...)
 	return true
 }
 

@@ -52,10 +52,19 @@ func (Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (con
 	}
 	p := decide(w)
 	for _, t := range p.remove {
+		tx.Because(t, svc, "%s", p.why[t.Metadata.Name])
 		tx.Delete(t)
 	}
 	for _, t := range p.create {
+		tx.Because(t, svc, "%s", p.why[t.Metadata.Name])
 		tx.Create(t)
+	}
+	for _, w := range p.words {
+		if w.task == nil {
+			tx.Explain(svc, "%s", w.text)
+		} else {
+			tx.Explain(w.task, "%s", w.text)
+		}
 	}
 	control.Modify(tx, svc, func(s *v1.Service) { s.Status = p.status })
 	for _, n := range p.notes {

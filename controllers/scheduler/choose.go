@@ -42,17 +42,26 @@ type filter struct {
 	admits func(*v1.Task, *place) bool
 	one    string // said of one node
 	many   string // said of several, with their number
+	detail func(*v1.Task, *place) string
 }
 
 // filters in the order in which they are asked; a node is counted under the first that refuses it.
 var filters = []filter{
-	{"node", thatNode, "1 node is not the one it belongs to", "%d nodes are not the one it belongs to"},
-	{"ready", ready, "1 node is not ready", "%d nodes are not ready"},
-	{"platform", platform, "1 node has another platform than the image", "%d nodes have another platform than the image"},
-	{"cpu", hasCPU, "1 node lacks CPU", "%d nodes lack CPU"},
-	{"memory", hasMemory, "1 node lacks memory", "%d nodes lack memory"},
-	{"pids", hasPids, "1 node lacks pids", "%d nodes lack pids"},
+	{"node", thatNode, "1 node is not the one it belongs to", "%d nodes are not the one it belongs to", otherNode},
+	{"ready", ready, "1 node is not ready", "%d nodes are not ready", notReady},
+	{"platform", platform, "1 node has another platform than the image", "%d nodes have another platform than the image", otherPlatform},
+	{"cpu", hasCPU, "1 node lacks CPU", "%d nodes lack CPU", func(t *v1.Task, p *place) string {
+		return lacks("CPU", asked(t).CPU, p.free.CPU, p.node.Status.Capacity.CPU)
+	}},
+	{"memory", hasMemory, "1 node lacks memory", "%d nodes lack memory", func(t *v1.Task, p *place) string {
+		return lacks("memory", size(asked(t).Memory), size(p.free.Memory), size(p.node.Status.Capacity.Memory))
+	}},
+	{"pids", hasPids, "1 node lacks pids", "%d nodes lack pids", func(t *v1.Task, p *place) string {
+		return lacks("pids", asked(t).Pids, p.free.Pids, p.node.Status.Capacity.Pids)
+	}},
 }
+
+func asked(t *v1.Task) v1.ResourceList { return t.Spec.Resources.Reservations }
 
 func thatNode(t *v1.Task, p *place) bool { return t.Spec.OnlyNode == "" || t.Spec.OnlyNode == p.name }
 
@@ -70,20 +79,17 @@ func platform(t *v1.Task, p *place) bool {
 	})
 }
 
-func hasCPU(t *v1.Task, p *place) bool { return fits(t.Spec.Resources.Reservations.CPU, p.free.CPU) }
-func hasMemory(t *v1.Task, p *place) bool {
-	return fits(t.Spec.Resources.Reservations.Memory, p.free.Memory)
-}
-func hasPids(t *v1.Task, p *place) bool { return fits(t.Spec.Resources.Reservations.Pids, p.free.Pids) }
+func hasCPU(t *v1.Task, p *place) bool    { return fits(asked(t).CPU, p.free.CPU) }
+func hasMemory(t *v1.Task, p *place) bool { return fits(asked(t).Memory, p.free.Memory) }
+func hasPids(t *v1.Task, p *place) bool   { return fits(asked(t).Pids, p.free.Pids) }
 
 // fits lets a task that reserves nothing run anywhere, also where others reserved more than there is.
 func fits[N ~int64](want, free N) bool { return want == 0 || want <= free }
 
-// choose returns the node that spreads the service best, or the reasons against all: fewest tasks of the same service, then
-// fewest tasks, then by name.
-func choose(t *v1.Task, places []*place) (*place, []v1.PendingReason) {
-	var best *place
-	refused := make([]int, len(filters))
+// choose returns the node that spreads the service best, nil if none fits, and how many nodes each filter refused: fewest
+// tasks of the same service, then fewest tasks, then by name.
+func choose(t *v1.Task, places []*place) (best *place, refused []int) {
+	refused = make([]int, len(filters))
 	for _, p := range places {
 		if i := refusedBy(t, p); i >= 0 {
 			refused[i]++
@@ -91,10 +97,7 @@ func choose(t *v1.Task, places []*place) (*place, []v1.PendingReason) {
 			best = p
 		}
 	}
-	if best != nil {
-		return best, nil
-	}
-	return nil, explain(refused, len(places))
+	return best, refused
 }
 
 func refusedBy(t *v1.Task, p *place) int {

@@ -68,14 +68,17 @@ func (Controller) Reconcile(_ context.Context, tx *control.Tx, _ string) (contro
 }
 
 func assign(tx *control.Tx, t *v1.Task, places []*place) {
-	best, reasons := choose(t, places)
+	best, refused := choose(t, places)
 	if best == nil {
+		reasons := explain(refused, len(places))
 		if !slices.Equal(t.Status.Pending, reasons) {
 			tx.Warn(t, "Pending", "%s", sentence(reasons))
 		}
 		control.Modify(tx, t, func(t *v1.Task) { t.Status.Pending = reasons })
+		explainEach(tx, t, places)
 		return
 	}
+	tx.Because(t, nil, "%s", choice(best, refused, len(places)))
 	best.add(t)
 	control.Modify(tx, t, func(t *v1.Task) { t.Spec.Node, t.Status.Pending = best.name, nil })
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"warren.io/warren/apis/meta"
 )
@@ -62,6 +63,8 @@ func (tx *Tx) alive(w meta.Owner) bool {
 
 // collect deletes without a right to the kind: losing the owner is the right.
 func (tx *Tx) collect(o meta.Object) {
+	w := o.Meta().Owner
+	tx.Because(o, nil, "its owner, %s %s, is gone", strings.ToLower(w.Kind), w.Name)
 	tx.Delete(o)
 	if w := tx.writes[o.Key()]; w != nil {
 		w.collected = true
