@@ -2,6 +2,7 @@ package meta
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -64,16 +65,18 @@ func ParseDuration(s string) (Duration, error) {
 	return Duration(d), nil
 }
 
+// errBad is that a number is none; callers say it in their own words.
+var errBad = errors.New("bad number")
+
 // scaled reads a decimal number times unit without floating point; the result must be whole and not negative.
 func scaled(s string, unit int64) (int64, error) {
 	whole, frac, _ := strings.Cut(s, ".")
-	bad := fmt.Errorf("bad number %q", s)
 	if whole == "" || len(frac) > 9 || strings.HasSuffix(s, ".") {
-		return 0, bad
+		return 0, errBad
 	}
 	w, err := strconv.ParseUint(whole, 10, 63)
 	if err != nil || whole[0] == '+' || int64(w) > math.MaxInt64/unit {
-		return 0, bad
+		return 0, errBad
 	}
 	n := int64(w) * unit
 	if frac == "" {
@@ -81,7 +84,7 @@ func scaled(s string, unit int64) (int64, error) {
 	}
 	f, err := strconv.ParseUint(frac, 10, 63)
 	if err != nil || frac[0] == '+' {
-		return 0, bad
+		return 0, errBad
 	}
 	for range frac {
 		if unit%10 != 0 { // binary units: only what divides evenly
@@ -148,13 +151,17 @@ func (d Duration) String() string {
 }
 
 // MarshalJSON writes the canonical text.
-func (c CPU) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
+func (c CPU) MarshalJSON() ([]byte, error) { return quoted(c.String()), nil }
 
 // MarshalJSON writes the canonical text.
-func (b Bytes) MarshalJSON() ([]byte, error) { return json.Marshal(b.String()) }
+func (b Bytes) MarshalJSON() ([]byte, error) { return quoted(b.String()), nil }
 
 // MarshalJSON writes the canonical text.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+func (d Duration) MarshalJSON() ([]byte, error) { return quoted(d.String()), nil }
+
+// quoted is a text without anything to escape as JSON; none of the forms above has that, but for the µ of microseconds,
+// which needs none.
+func quoted(s string) []byte { return []byte(`"` + s + `"`) }
 
 // UnmarshalJSON reads text or a plain number.
 func (c *CPU) UnmarshalJSON(data []byte) error { return unmarshalText(data, c, ParseCPU) }
@@ -167,7 +174,10 @@ func (d *Duration) UnmarshalJSON(data []byte) error { return unmarshalText(data,
 
 func unmarshalText[T any](data []byte, to *T, parse func(string) (T, error)) error {
 	s := string(data)
-	if len(s) > 0 && s[0] == '"' {
+	switch inner := strings.Trim(s, `"`); {
+	case len(s) == len(inner)+2 && s[0] == '"' && !strings.ContainsRune(inner, '\\'):
+		s = inner
+	case s != "" && s[0] == '"':
 		if err := json.Unmarshal(data, &s); err != nil {
 			return err
 		}

@@ -43,6 +43,10 @@ func (e *Env) fromMap(data []byte) error {
 }
 
 func (e *Env) fromList(data []byte) error {
+	if vars, ok := plainEnv(string(data)); ok {
+		*e = vars
+		return nil
+	}
 	var items []json.RawMessage
 	if err := json.Unmarshal(data, &items); err != nil {
 		return err
@@ -56,6 +60,52 @@ func (e *Env) fromList(data []byte) error {
 		*e = append(*e, v)
 	}
 	return p.Err()
+}
+
+// plainEnv reads the form that this program writes, when nothing in it is escaped: most of what stores and lists hold, many
+// times faster than the general way. The variables share the memory of text.
+func plainEnv(text string) (Env, bool) {
+	vars := make(Env, 0, strings.Count(text, plainName))
+	for rest, ok := text, true; ; {
+		var v EnvVar
+		before := byte('[')
+		if len(vars) > 0 {
+			before = ','
+		}
+		if rest == "" || rest[0] != before {
+			return nil, false
+		}
+		if v.Name, rest, ok = plainText(rest[1:], plainName); !ok {
+			return nil, false
+		}
+		if v.Value, rest, ok = plainText(rest, plainValue); !ok || rest == "" || rest[0] != '}' {
+			return nil, false
+		}
+		if vars, rest = append(vars, v), rest[1:]; rest == "]" {
+			return vars, true
+		}
+	}
+}
+
+const (
+	plainName  = `{"name":"`
+	plainValue = `,"value":"`
+)
+
+// plainText takes a text after what begins it. A text with escapes, or with bytes of which JSON makes others, is not plain.
+func plainText(s, begin string) (text, rest string, ok bool) {
+	if s, ok = strings.CutPrefix(s, begin); !ok {
+		return "", "", false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"':
+			return s[:i], s[i+1:], true
+		case c == '\\' || c < ' ' || c > '~':
+			return "", "", false
+		}
+	}
+	return "", "", false
 }
 
 func envItem(raw json.RawMessage) (EnvVar, error) {

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,4 +121,42 @@ func FuzzDecodeStrict(f *testing.F) {
 			t.Fatalf("accepted an invalid object: %v", again.Err())
 		}
 	})
+}
+
+// What this program writes is read on a way of its own; it must be the same as the general one.
+func TestPlainEnvReadsTheSame(t *testing.T) {
+	plain := map[string]bool{
+		`[{"name":"A","value":"1"}]`: true, `[{"name":"A","value":""},{"name":"B","value":"x y=z {}[],:"}]`: true,
+		`[]`: false, `[{"name":"A","value":"say \"hi\""}]`: false, `[{"name":"A","value":"é"}]`: false, `[{"name":"A"}]`: false,
+		`[{"name":"A","value":5}]`: false, `[{"value":"1","name":"A"}]`: false, `[{"name":"A","value":"1"},"B=2"]`: false,
+		`[{"name":"A","value":"1","more":1}]`: false, `[ {"name":"A","value":"1"}]`: false, `[{"name":"A","value":"1"}`: false, `[`: false, ``: false,
+	}
+	for text, want := range plain {
+		fast, ok := plainEnv(text)
+		if ok != want {
+			t.Errorf("%s: plain is %v, want %v", text, ok, want)
+		}
+		if !ok {
+			continue
+		}
+		var general Env
+		for _, raw := range rawItems(t, text) {
+			v, err := envItem(raw)
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			general = append(general, v)
+		}
+		if !slices.Equal(fast, general) {
+			t.Errorf("%s: %v, the general way %v", text, fast, general)
+		}
+	}
+}
+
+func rawItems(t *testing.T, text string) (items []json.RawMessage) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &items); err != nil {
+		t.Fatal(err)
+	}
+	return items
 }
