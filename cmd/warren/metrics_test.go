@@ -1,17 +1,14 @@
 package main
 
 import (
-	"errors"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"warren.io/warren/cmd/warrenctl"
-	"warren.io/warren/runtime/control"
 )
 
 var (
@@ -22,17 +19,7 @@ var (
 
 // `warrenctl help metrics` names every metric of warren with its labels, and none that this process does not have.
 func TestMetricsAreInTheHelp(t *testing.T) {
-	m := newMetrics()
-	m.reconciled(control.Outcome{Controller: "x", Ops: 1, Took: time.Second})
-	m.reconciled(control.Outcome{Controller: "x", Err: errors.New("no")})
-	there := map[string]string{}
-	for _, text := range descriptions(t) {
-		labels := ""
-		if l := labelsOf.FindStringSubmatch(text); l != nil {
-			labels = l[1]
-		}
-		there[describedName.FindStringSubmatch(text)[1]] = labels
-	}
+	there := described(t)
 	text, ok := warrenctl.Topic("metrics")
 	if !ok {
 		t.Fatal("there is no help on metrics")
@@ -52,19 +39,26 @@ func TestMetricsAreInTheHelp(t *testing.T) {
 	}
 }
 
-// descriptions are those of all metrics that /metrics serves.
-func descriptions(t *testing.T) []string {
+// described are the names of all metrics that /metrics serves, with their labels.
+func described(t *testing.T) map[string]string {
 	t.Helper()
-	all := make(chan *prometheus.Desc, 10_000)
+	m := newMetrics()
+	m.registry.MustRegister(&machine{})
 	registry, ok := prometheus.DefaultRegisterer.(*prometheus.Registry)
 	if !ok {
 		t.Fatal("the default registry is another one")
 	}
+	all := make(chan *prometheus.Desc, 10_000)
 	registry.Describe(all)
+	m.registry.Describe(all)
 	close(all)
-	var out []string
+	there := map[string]string{}
 	for d := range all {
-		out = append(out, d.String())
+		labels := ""
+		if l := labelsOf.FindStringSubmatch(d.String()); l != nil {
+			labels = l[1]
+		}
+		there[describedName.FindStringSubmatch(d.String())[1]] = labels
 	}
-	return out
+	return there
 }

@@ -99,6 +99,7 @@ func (n *node) up(ctx context.Context, api *server.Server) error {
 		return err
 	}
 	defer lock.Close()
+	n.metrics.registry.MustRegister(&machine{meter: &n.hosts, leading: n.leading.get, node: n.id.Name, dataDir: n.dataDir})
 	if err := n.serveKeys(api); err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (n *node) tryStart(ctx context.Context) (*os.File, error) {
 	}
 	if n.id, err = loadIdentity(n.dataDir, n.name); err == nil {
 		n.quorum, err = quorum.Start(ctx, quorum.Config{DataDir: n.dataDir + "/etcd", Name: n.id.Name, Kinds: v1.Kinds,
-			Log: n.log.WithName("etcd"), Expendable: []string{"Event"}})
+			Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed})
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -167,6 +168,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	n.host, err = containerd.Open(ctx, containerd.Config{
 		DataDir: n.dataDir, RunDir: n.runDir, Socket: n.containerd, NodeName: n.id.Name, Cluster: n.id.Cluster, Network: n.network,
 		Poke: func() { engine.Poke(tasksController, "") }, Log: n.log.WithName("containerd"), RegistryCredentials: n.credentials,
+		Happened: n.metrics.happened,
 	})
 	if err != nil {
 		return fmt.Errorf("start containerd: %w", err)
@@ -174,7 +176,10 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.quorum.Store(), visible(n.id.Name))
 	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.host)
-	n.begin(func() { n.ended("agent", engine.Run(ctx)) })
+	n.begin(func() {
+		defer n.metrics.engines.add(engine)()
+		n.ended("agent", engine.Run(ctx))
+	})
 	return nil
 }
 
@@ -187,6 +192,7 @@ func (n *node) lead(ctx context.Context) {
 		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
 		n.status.beats(beats)
 		engine.Controllers = leaderControllers(beats)
+		defer n.metrics.engines.add(engine)()
 		err := engine.Run(ctx)
 		if errors.Is(err, store.ErrFenced) {
 			return nil
