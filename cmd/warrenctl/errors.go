@@ -108,7 +108,7 @@ func (p *program) explain(err error) int {
 func nextStep(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission) && errors.Is(err, store.ErrUnavailable):
-		return "sudo warrenctl ..."
+		return asRoot
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(err, store.ErrUnavailable), errors.Is(err, syscall.ECONNREFUSED):
 		return "sudo warren run, or name another node with --server or WARREN_SERVER"
 	case errors.Is(err, grpcstore.ErrKeys):
@@ -118,6 +118,9 @@ func nextStep(err error) string {
 	}
 	return ""
 }
+
+// asRoot is for those who lack permission.
+const asRoot = "sudo warrenctl ..."
 
 // keysHelp says how to come by what another machine demands.
 const keysHelp = "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of that node, as it made them in DATA_DIR/keys"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -138,7 +139,11 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	if keys != "" && !strings.HasPrefix(server, "unix:") {
 		var err error
 		if o.TLS, err = identity.ClientConfig(keys); err != nil {
-			return nil, try(usagef("--keys: %v", err), "%s", keysHelp)
+			next := keysHelp
+			if errors.Is(err, fs.ErrPermission) {
+				next = asRoot
+			}
+			return nil, try(usagef("--keys: %v", err), "%s", next)
 		}
 	}
 	s, err := grpcstore.Dial(server, o)
