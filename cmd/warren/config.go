@@ -12,15 +12,17 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/host/containerd/registry"
 )
 
 // config is what a node is started with.
 type config struct {
-	dataDir, runDir, name    string
-	containerd, manifests    string
-	credentials, metricsAddr string
-	listen                   string
-	log                      logr.Logger
+	dataDir, runDir, name string
+	containerd, manifests string
+	metricsAddr           string
+	registry              registry.Config
+	listen                string
+	log                   logr.Logger
 }
 
 func dirFlags() []cli.Flag {
@@ -33,11 +35,10 @@ func dirFlags() []cli.Flag {
 }
 
 func runFlags() []cli.Flag {
-	return append(dirFlags(),
+	return append(append(dirFlags(), pullFlags()...),
 		&cli.StringFlag{Name: "node-name", Usage: "name of this node, once for all (default: the host name)"},
 		&cli.StringFlag{Name: "manifests", Usage: "apply this `DIR` at boot and whenever it changes"},
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
-		&cli.StringFlag{Name: "registry-credentials", Usage: "`FILE` with logins for registries, in the form of docker's config.json"},
 		&cli.StringFlag{Name: "listen", Usage: "serve the API on this `HOST:PORT`, too, to holders of the keys in DATA_DIR/keys"},
 		&cli.StringFlag{Name: "metrics-listen", Usage: "serve /healthz, /readyz and /metrics on this loopback `HOST:PORT`, too"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
@@ -47,13 +48,16 @@ func runFlags() []cli.Flag {
 
 func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
-		credentials: c.String("registry-credentials"), metricsAddr: c.String("metrics-listen"), listen: c.String("listen")}
+		metricsAddr: c.String("metrics-listen"), listen: c.String("listen")}
 	if c.Args().Present() {
 		return cfg, usageError{fmt.Errorf("run takes no arguments, only flags; %q is one", c.Args().First())}
 	}
 	var err error
 	if cfg.log, err = newLog(c.String("log-format"), c.String("log-level")); err != nil {
 		return cfg, usageError{err}
+	}
+	if cfg.registry, err = registryConfig(c); err != nil {
+		return cfg, err
 	}
 	if cfg.dataDir, cfg.runDir, err = dirs(c); err != nil {
 		return cfg, err

@@ -167,7 +167,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	}
 	n.host, err = containerd.Open(ctx, containerd.Config{
 		DataDir: n.dataDir, RunDir: n.runDir, Socket: n.containerd, NodeName: n.id.Name, Cluster: n.id.Cluster, Network: n.network,
-		Poke: func() { engine.Poke(tasksController, "") }, Log: n.log.WithName("containerd"), RegistryCredentials: n.credentials,
+		Poke: func() { engine.Poke(tasksController, "") }, Log: n.log.WithName("containerd"), Registry: n.registry,
 		Happened: n.metrics.happened,
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/containerd/registry"
 )
 
 // Config says where a host keeps its things and what it works with.
@@ -39,8 +40,8 @@ type Config struct {
 	Log  logr.Logger
 	// Happened, if set, is told what this host does and sees, for metrics. It must return at once.
 	Happened func(host.Happening)
-	// RegistryCredentials is the path of a file in the form of docker's config.json, of which "auths" is used. May be empty.
-	RegistryCredentials string
+	// Registry says how images are fetched.
+	Registry registry.Config
 }
 
 // InstanceOf is the id of the node that keeps its data in dataDir.
@@ -120,10 +121,13 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 }
 
 func (h *Host) start(ctx context.Context) error {
+	from, err := registry.New(h.cfg.Registry)
+	if err != nil {
+		return err
+	}
 	if err := h.paths.make(); err != nil {
 		return err
 	}
-	var err error
 	if h.programs, err = unpack(embedded, h.paths.bin); err != nil {
 		return err
 	}
@@ -141,8 +145,11 @@ func (h *Host) start(ctx context.Context) error {
 		}
 		h.client = h.daemon.client
 	}
-	h.images = newImageStore(h.client, h.cfg.RegistryCredentials)
+	h.images = newImageStore(h.client, from)
 	h.images.tell = h.happened
+	if err := h.images.takeParts(h.ctx, h.daemon != nil); err != nil {
+		h.log.Error(err, "what unfinished pulls have left could not all be looked at")
+	}
 	return nil
 }
 
@@ -150,7 +157,7 @@ func (h *Host) start(ctx context.Context) error {
 func (h *Host) Close() error {
 	h.cancel()
 	h.running.Wait()
-	h.images.work.Wait()
+	h.images.close()
 	if h.daemon != nil {
 		h.daemon.stop()
 		return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
@@ -19,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/containerd/registry"
 )
 
 // withRoot keeps a task's root file system from containerd's garbage collection until its container refers to it.
@@ -45,10 +47,15 @@ func (e *platformError) Error() string {
 
 // imageStore is the images of this node.
 type imageStore struct {
-	client      *client.Client
-	credentials string
-	platform    platforms.MatchComparer
-	tell        func(host.Happening) // of pulls and their bytes
+	client   *client.Client
+	source   *registry.Source
+	platform platforms.MatchComparer
+	locks    registry.Locks       // over content and root file systems that several pulls need
+	tell     func(host.Happening) // of pulls and their bytes
+
+	keepParts  time.Duration
+	leasing    sync.Mutex             // over changes of leases
+	forgetting map[string]*time.Timer // by image; nil after close
 
 	work    sync.WaitGroup // the pulls
 	mu      sync.Mutex
@@ -57,9 +64,9 @@ type imageStore struct {
 	arrived chan struct{}      // closed and renewed when images came by another way
 }
 
-func newImageStore(c *client.Client, credentials string) *imageStore {
-	return &imageStore{client: c, credentials: credentials, platform: platforms.Default(), flights: map[string]*flight{}, arrived: make(chan struct{}),
-		tell: func(host.Happening) {}}
+func newImageStore(c *client.Client, from *registry.Source) *imageStore {
+	return &imageStore{client: c, source: from, platform: platforms.Default(), flights: map[string]*flight{}, arrived: make(chan struct{}),
+		keepParts: keepParts, forgetting: map[string]*time.Timer{}, tell: func(host.Happening) {}}
 }
 
 // find answers from what is here, without the network. host.ErrNotFound: it would have to be pulled.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
+	ggregistry "github.com/google/go-containerregistry/pkg/registry"
 	ggcr "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -29,6 +29,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/host/containerd/registry"
 )
 
 // registryAt serves the same content for as long as it is not stopped, at an address that does not change.
@@ -47,7 +48,7 @@ func newRegistry(t *testing.T, user, password string) *registryAt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := ggregistry.New(ggregistry.Logger(log.New(io.Discard, "", 0)))
 	r := &registryAt{t: t, address: l.Addr().String(), handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		u, p, _ := q.BasicAuth()
 		if user == "" || u == user && p == password {
@@ -209,7 +210,7 @@ func TestCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.open()
-	w.host.images.credentials = auth
+	w.host.images.source = source(t, registry.Config{Credentials: auth})
 	w.set(r.task("a", "app:1", "sleep"))
 	w.await("refused", func(s []host.State) bool { return s[0].Reason == host.ReasonImagePull })
 	config := `{"auths":{"` + r.address + `":{"username":"joe","password":"secret"}}}`
