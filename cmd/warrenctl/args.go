@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -60,8 +61,40 @@ func arrange(app *cli.App, args []string) (*line, error) {
 		l.help = true
 	case len(l.verb.Subcommands) > 0 && l.sub == nil && !l.help:
 		return nil, try(usagef("%s needs one of %s", l.verb.Name, strings.Join(names(l.verb.Subcommands), ", ")), "warrenctl %s --help", l.verb.Name)
+	case l.deepest().ArgsUsage == "" && len(l.words) > 0 && !l.help:
+		return nil, l.surplus()
 	}
 	return l, nil
+}
+
+// deepest is the command that was named: image rm, or get.
+func (l *line) deepest() *cli.Command {
+	if l.sub != nil {
+		return l.sub
+	}
+	return l.verb
+}
+
+// path is how people write it.
+func (l *line) path() string {
+	switch {
+	case l.sub != nil:
+		return l.verb.Name + " " + l.sub.Name
+	case l.verb != nil:
+		return l.verb.Name
+	}
+	return ""
+}
+
+// surplus says that a word is too much, and where it may belong.
+func (l *line) surplus() error {
+	err := usagef("%q is too much: %s takes no names", l.words[0], l.path())
+	for _, f := range l.own() {
+		if slices.Contains(f.Names(), "for") {
+			return try(err, "warrenctl %s --for %s", l.path(), l.words[0])
+		}
+	}
+	return try(err, "warrenctl %s --help", l.path())
 }
 
 // word takes a verb, a verb's own verb, or a name.
@@ -150,29 +183,46 @@ func (l *line) find(app *cli.App, name string) (flag cli.Flag, own bool) {
 }
 
 func (l *line) own() []cli.Flag {
-	switch {
-	case l.sub != nil:
-		return l.sub.Flags
-	case l.verb != nil:
-		return l.verb.Flags
+	if c := l.deepest(); c != nil {
+		return c.Flags
 	}
 	return nil
 }
+
+// absent are flags that people bring along, and why there are none of these.
+var absent = map[string]string{
+	"A": noNamespaces, "all-namespaces": noNamespaces, "n": noNamespaces, "namespace": noNamespaces,
+	"c": noContainers, "container": noContainers, "all-containers": noContainers,
+	"context": noContexts, "kubeconfig": noContexts,
+	"R": "a directory is always read with all below it: leave it out", "recursive": "a directory is always read with all below it: leave it out",
+	"show-labels":  "write -o custom-columns=NAME:.metadata.name,LABELS:.metadata.labels",
+	"grace-period": "a task is given the stopGracePeriod of its service",
+	"cascade":      "the tasks of a service always go with it: leave it out",
+}
+
+const (
+	noNamespaces = "there are no namespaces: leave it out"
+	noContainers = "a task is one container: leave it out"
+	noContexts   = "name a node by --server, or by WARREN_SERVER"
+)
 
 func (l *line) unknown(app *cli.App, arg, name string) error {
 	var all []string
 	for _, f := range append(slices.Clone(l.own()), app.Flags...) {
 		all = append(all, f.Names()...)
 	}
-	verb := ""
-	if l.verb != nil {
-		verb = " of " + l.verb.Name
+	verb, help := "", "warrenctl --help"
+	if path := l.path(); path != "" {
+		verb, help = " of "+path, "warrenctl "+path+" --help"
 	}
 	err := usagef("unknown flag %s%s", strings.SplitN(arg, "=", 2)[0], verb)
+	if why := absent[name]; why != "" {
+		return usagef("%v; %s", err, why)
+	}
 	if near := meta.Suggest(name, all); near != "" && len(name) > 1 {
 		return usagef("%v; did you mean %q?", err, dashed(near))
 	}
-	return try(err, "%s", strings.Join(strings.Fields("warrenctl "+strings.TrimPrefix(verb, " of ")+" --help"), " "))
+	return try(err, "%s", help)
 }
 
 func dashed(name string) string {
@@ -180,4 +230,12 @@ func dashed(name string) string {
 		return "-" + name
 	}
 	return "--" + name
+}
+
+// flagSaid is how the cli package names a flag whose value it cannot read.
+var flagSaid = regexp.MustCompile(` for (flag )?-(\S+?)(: .*)?$`)
+
+// badValue words what the cli package says about a flag's value.
+func badValue(_ *cli.Context, err error, _ bool) error {
+	return usagef("%s", flagSaid.ReplaceAllString(err.Error(), " for flag --$2"))
 }

@@ -109,7 +109,7 @@ func nextStep(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission) && errors.Is(err, store.ErrUnavailable):
 		return asRoot
-	case errors.Is(err, fs.ErrNotExist) && errors.Is(err, store.ErrUnavailable), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, store.ErrUnavailable) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ECONNREFUSED)):
 		return "sudo warren run, or name another node with --server or WARREN_SERVER"
 	case errors.Is(err, grpcstore.ErrKeys):
 		return keysHelp

@@ -20,9 +20,6 @@ func (p *program) eventsVerb() *cli.Command {
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on with what happens"},
 		},
 		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return try(usagef("events takes no names"), "warrenctl events --for %s", c.Args().First())
-			}
 			var about meta.Key
 			if word := c.String("for"); word != "" {
 				var err error

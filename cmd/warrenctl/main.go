@@ -121,11 +121,6 @@ func quiet(all []*cli.Command) {
 	}
 }
 
-// badValue words what the cli package says about a flag's value.
-func badValue(_ *cli.Context, err error, _ bool) error {
-	return usagef("%s", strings.TrimSuffix(strings.Replace(err.Error(), "for flag -", "for flag --", 1), ": parse error"))
-}
-
 // server returns the connection to the node; it is made when first asked for.
 func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
 	return p.dial(c.String("server"), c.String("keys"))

@@ -68,7 +68,7 @@ func (c *Conn) unreachable(err error) error {
 		cause = errors.Join(ErrKeys, cause)
 	}
 	switch {
-	case errors.Is(cause, fs.ErrNotExist):
+	case errors.Is(cause, fs.ErrNotExist), errors.Is(cause, syscall.ENOTDIR):
 		text += "is it running? there is no such socket"
 	case errors.Is(cause, syscall.ECONNREFUSED):
 		text += "is it running? nobody listens there"
