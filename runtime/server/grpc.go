@@ -27,6 +27,7 @@ func newGRPC(s *Server) *grpc.Server {
 		grpc.StreamInterceptor(s.guardStream),
 	)
 	api.RegisterWarrenServer(g, service{Server: s})
+	api.RegisterDebugServer(g, reports{Server: s})
 	healthpb.RegisterHealthServer(g, health{server: s})
 	reflection.Register(g)
 	return g

@@ -25,6 +25,7 @@ func (s *Server) routes() http.Handler {
 	route(mux, "/v1/{kind}/{name}", s.httpGet)
 	route(mux, "/v1/logs/{task}", s.httpLogs)
 	s.health(mux)
+	route(mux, "/debug/pprof/", s.pprof)
 	route(mux, "/", elsewhere("/v1/KIND, /v1/KIND/NAME, /v1/logs/TASK, /healthz, /readyz and /metrics"))
 	return readOnly(mux)
 }

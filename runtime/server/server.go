@@ -54,6 +54,10 @@ type Config struct {
 	Stop func(ctx context.Context, tasks bool) error
 	// Metrics answers /metrics.
 	Metrics http.Handler
+	// Debug emits what a bug report needs to know of this process. A part that cannot be had is no reason to leave out others.
+	Debug func(ctx context.Context, emit func(Report) error) error
+	// Pprof answers /debug/pprof/, on the node's own socket only.
+	Pprof http.Handler
 
 	Log logr.Logger
 }
@@ -99,6 +103,7 @@ func New(c Config) *Server {
 		ReadHeaderTimeout: helloWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnContext:       markLocal,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections of others; panics are logged by contain
 	}
 	return s
