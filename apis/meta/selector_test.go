@@ -1,4 +1,4 @@
-package server
+package meta
 
 import "testing"
 
@@ -12,15 +12,15 @@ func TestSelector(t *testing.T) {
 		"example.org/tier=front,app=web": true, "example.org/tier=front,app=db": false, "app in (a,web),!none,empty": true,
 	}
 	for text, want := range tests {
-		s, err := parseSelector(text)
+		s, err := ParseSelector(text)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
-		} else if s.match(labels) != want {
+		} else if s.Matches(labels) != want {
 			t.Errorf("%q: want %v", text, want)
 		}
 	}
 	for _, text := range []string{",", "a b", "a=b=c", "a in b", "a in (", "=x", "a in (b", "!", "a,,b", "a in (b))"} {
-		if _, err := parseSelector(text); err == nil {
+		if _, err := ParseSelector(text); err == nil {
 			t.Errorf("%q was accepted", text)
 		}
 	}
@@ -31,8 +31,8 @@ func FuzzSelector(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if s, err := parseSelector(text); err == nil {
-			s.match(map[string]string{"a": "b"})
+		if s, err := ParseSelector(text); err == nil {
+			s.Matches(map[string]string{"a": "b"})
 		}
 	})
 }
