@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"slices"
 
 	"warren.io/warren/apis/meta"
@@ -25,8 +26,18 @@ func (f filter) sees(k meta.Key) bool {
 	return (len(f.kinds) == 0 || slices.Contains(f.kinds, k.Kind)) && (f.name == "" || f.name == k.Name)
 }
 
-func (f filter) match(o meta.Object) bool {
-	return f.sees(o.Key()) && f.labels.match(o.Meta().Labels)
+// matchJSON tells by its labels alone whether an object is wanted. One of which they cannot be read has none.
+func (f filter) matchJSON(data []byte) bool {
+	if f.labels == nil {
+		return true
+	}
+	var o struct {
+		Metadata struct {
+			Labels map[string]string `json:"labels"`
+		} `json:"metadata"`
+	}
+	_ = json.Unmarshal(data, &o)
+	return f.labels.match(o.Metadata.Labels)
 }
 
 // changes filters a watch. An object whose labels do not match counts as gone, since it may have matched before; out

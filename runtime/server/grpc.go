@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -58,21 +59,14 @@ func (s service) List(r *api.ListRequest, out grpc.ServerStreamingServer[api.Lis
 	if err != nil {
 		return err
 	}
-	objects, rev, err := s.config.Store.List(out.Context())
+	objects, rev, err := s.list(out.Context(), f)
 	if err != nil {
 		return err
 	}
 	part, size := &api.ListResponse{Revision: rev}, 0
 	for _, o := range objects {
-		if !f.match(o) {
-			continue
-		}
-		data, err := meta.Encode(o)
-		if err != nil {
-			return err
-		}
-		part.Objects = append(part.Objects, &api.Object{Key: api.ToKey(o.Key()), Json: data})
-		if size += len(data); size >= api.Part {
+		part.Objects = append(part.Objects, &api.Object{Key: api.ToKey(o.Key), Json: o.JSON})
+		if size += len(o.JSON); size >= api.Part {
 			if err := out.Send(part); err != nil {
 				return err
 			}
@@ -80,6 +74,15 @@ func (s service) List(r *api.ListRequest, out grpc.ServerStreamingServer[api.Lis
 		}
 	}
 	return out.Send(part)
+}
+
+// list returns what passes the filter, as JSON: it is only passed on.
+func (s *Server) list(ctx context.Context, f filter) ([]store.Packed, store.Revision, error) {
+	all, rev, err := store.Pack(ctx, s.config.Store, f.kinds...)
+	if err != nil {
+		return nil, 0, err
+	}
+	return slices.DeleteFunc(all, func(p store.Packed) bool { return !f.sees(p.Key) || !f.matchJSON(p.JSON) }), rev, nil
 }
 
 // Commit implements the API.

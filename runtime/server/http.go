@@ -106,8 +106,8 @@ func answer(w http.ResponseWriter, code int, v any) {
 
 // list is the JSON of /v1/KIND.
 type list struct {
-	Revision store.Revision `json:"revision"`
-	Items    []meta.Object  `json:"items"`
+	Revision store.Revision    `json:"revision"`
+	Items    []json.RawMessage `json:"items"`
 }
 
 func (s *Server) httpList(w http.ResponseWriter, r *http.Request) error {
@@ -121,26 +121,16 @@ func (s *Server) httpList(w http.ResponseWriter, r *http.Request) error {
 	} else if on {
 		return s.httpWatch(w, r, f)
 	}
-	out, err := s.filtered(r, f)
+	objects, rev, err := s.list(r.Context(), f)
 	if err != nil {
 		return err
 	}
+	out := list{Revision: rev, Items: make([]json.RawMessage, len(objects))}
+	for i, o := range objects {
+		out.Items[i] = o.JSON
+	}
 	answer(w, http.StatusOK, out)
 	return nil
-}
-
-func (s *Server) filtered(r *http.Request, f filter) (list, error) {
-	objects, rev, err := s.config.Store.List(r.Context())
-	if err != nil {
-		return list{}, err
-	}
-	out := list{Revision: rev, Items: []meta.Object{}}
-	for _, o := range objects {
-		if f.match(o) {
-			out.Items = append(out.Items, o)
-		}
-	}
-	return out, nil
 }
 
 func (s *Server) httpFilter(r *http.Request) (filter, error) {

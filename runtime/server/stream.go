@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/store"
 )
@@ -66,9 +65,9 @@ type httpBatch struct {
 }
 
 type httpChange struct {
-	Kind   string      `json:"kind"`
-	Name   string      `json:"name"`
-	Object meta.Object `json:"object"` // null: gone
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Object any    `json:"object"` // a meta.Object or its JSON; null: gone
 }
 
 // httpWatch writes one JSON line for each commit. The first line is there at once: with after it is a bare revision,
@@ -80,11 +79,11 @@ func (s *Server) httpWatch(w http.ResponseWriter, r *http.Request, f filter) err
 	}
 	first := httpBatch{Revision: after}
 	if after < 0 {
-		all, err := s.filtered(r, f)
+		all, rev, err := s.list(r.Context(), f)
 		if err != nil {
 			return err
 		}
-		after, first = all.Revision, whole(all)
+		after, first = rev, whole(all, rev)
 	}
 	ctx, done := s.open(r.Context())
 	defer done()
@@ -99,10 +98,10 @@ func (s *Server) httpWatch(w http.ResponseWriter, r *http.Request, f filter) err
 	})
 }
 
-func whole(l list) httpBatch {
-	b := httpBatch{Revision: l.Revision}
-	for _, o := range l.Items {
-		b.Changes = append(b.Changes, httpChange{o.Key().Kind, o.Key().Name, o})
+func whole(all []store.Packed, rev store.Revision) httpBatch {
+	b := httpBatch{Revision: rev}
+	for _, o := range all {
+		b.Changes = append(b.Changes, httpChange{o.Key.Kind, o.Key.Name, json.RawMessage(o.JSON)})
 	}
 	return b
 }

@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -113,24 +114,14 @@ func (s *Store) List(ctx context.Context) ([]meta.Object, store.Revision, error)
 	return s.listOnce(ctx)
 }
 
-// listOnce reads pages, all at the revision of the first.
 func (s *Store) listOnce(ctx context.Context) ([]meta.Object, store.Revision, error) {
 	var (
-		all  []meta.Object
-		bad  UnreadableError
-		rev  store.Revision
-		from = objects
-		end  = clientv3.GetPrefixRangeEnd(objects)
+		all []meta.Object
+		bad UnreadableError
+		rev store.Revision
 	)
-	for {
-		resp, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(rev))
-		if err != nil {
-			return nil, 0, fmt.Errorf("list: %w", readError(err))
-		}
-		if rev == 0 {
-			rev = resp.Header.Revision
-			all = make([]meta.Object, 0, resp.Count)
-		}
+	err := s.pages(ctx, objects, &rev, func(resp *clientv3.GetResponse) error {
+		all = slices.Grow(all, int(resp.Count)) // what is left of the range, this page included
 		for _, kv := range resp.Kvs {
 			if o, err := s.read(kv); err == nil {
 				all = append(all, o)
@@ -138,8 +129,27 @@ func (s *Store) listOnce(ctx context.Context) ([]meta.Object, store.Revision, er
 				s.skip(&bad, string(kv.Key), err)
 			}
 		}
-		if !resp.More {
-			return all, rev, bad.orNil()
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return all, rev, bad.orNil()
+}
+
+// pages reads what is below a prefix, all of it at one revision: at that of the first page when rev is 0, which it is set to.
+func (s *Store) pages(ctx context.Context, prefix string, rev *store.Revision, each func(*clientv3.GetResponse) error) error {
+	from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
+	for {
+		resp, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(*rev))
+		if err != nil {
+			return fmt.Errorf("list: %w", readError(err))
+		}
+		if *rev == 0 {
+			*rev = resp.Header.Revision
+		}
+		if err := each(resp); err != nil || !resp.More {
+			return err
 		}
 		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}

@@ -168,6 +168,30 @@ func TestUnreadableObjectsInList(t *testing.T) {
 }
 
 // A reader keeps the last version that it could read; everything else in the same commit arrives.
+// What is passed on unread: broken objects of kinds that are expendable, and unknown kinds, are left out; the value of another
+// form is brought into the usual one; all else is for the reader.
+func TestPackOfStrangeObjects(t *testing.T) {
+	client := etcd(t)
+	s := etcdstore.New(client, v1.Kinds, etcdstore.Options{Expendable: []string{"Event"}})
+	put(t, client, "/warren/v1/Widget/new", `{"kind":"Widget"}`)
+	put(t, client, "/warren/v1/Event/broken", `]`)
+	put(t, client, "/warren/v1/strange", `{}`)
+	put(t, client, "/warren/v1/Service/cut", `{"apiVersion":"warren.io/v1","kind":"Service","metadata":{"name":"cut`)
+	rev := put(t, client, "/warren/v1/Service/spaced", `{"kind": "Service", "metadata": {"name": "spaced"}}`)
+	all, at, err := s.Pack(t.Context())
+	if err != nil || at != rev || len(all) != 2 || all[0].Key.Name != "cut" {
+		t.Fatalf("%v at %d, want %d: %v", all, at, rev, err)
+	}
+	if o, err := v1.Kinds.Decode(all[1].JSON); err != nil || o.Meta().Name != "spaced" || o.Meta().Revision != rev {
+		t.Errorf("%s: %v", all[1].JSON, err)
+	}
+	put(t, client, "/warren/v1/Service/other", `{}`)
+	var u *etcdstore.UnreadableError
+	if _, _, err := s.Pack(t.Context(), "Service"); !errors.As(err, &u) {
+		t.Errorf("a value that is no service: %v", err)
+	}
+}
+
 func TestUnreadableObjectsInWatch(t *testing.T) {
 	client := etcd(t)
 	var told complaints

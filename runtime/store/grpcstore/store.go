@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -67,27 +69,67 @@ func (s *Store) List(ctx context.Context) ([]meta.Object, store.Revision, error)
 	if err != nil {
 		return nil, 0, s.explain(ctx, err)
 	}
-	var out []meta.Object
+	d := decoding{conn: s.Conn, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	defer d.running.Wait()
 	var rev store.Revision
 	for {
 		part, err := in.Recv()
 		if errors.Is(err, io.EOF) {
-			return out, rev, nil
+			all, err := d.result()
+			return all, rev, err
 		}
 		if err != nil {
 			return nil, 0, s.explain(ctx, err)
 		}
 		rev = part.GetRevision()
-		for _, x := range part.GetObjects() {
-			o, err := s.decode(x)
+		d.add(part.GetObjects())
+	}
+}
+
+// decoding reads the parts of a list side by side while more of them come in.
+type decoding struct {
+	conn    *Conn
+	slots   chan struct{}
+	running sync.WaitGroup
+	parts   []*decoded
+}
+
+type decoded struct {
+	objects []meta.Object
+	err     error
+}
+
+// add begins with a part, when there is a slot.
+func (d *decoding) add(in []*api.Object) {
+	p := &decoded{objects: make([]meta.Object, 0, len(in))}
+	d.parts = append(d.parts, p)
+	d.slots <- struct{}{}
+	d.running.Go(func() {
+		defer func() { <-d.slots }()
+		for _, x := range in {
+			o, err := d.conn.decode(x)
 			if err != nil {
-				return nil, 0, err
+				p.err = err
+				return
 			}
 			if o != nil {
-				out = append(out, o)
+				p.objects = append(p.objects, o)
 			}
 		}
+	})
+}
+
+// result is all of the parts in their order, or the first error.
+func (d *decoding) result() ([]meta.Object, error) {
+	d.running.Wait()
+	var out []meta.Object
+	for _, p := range d.parts {
+		if p.err != nil {
+			return nil, p.err
+		}
+		out = append(out, p.objects...)
 	}
+	return out, nil
 }
 
 // decode returns nil for a kind that this program does not know: a newer server has things that are not ours to see.
@@ -99,6 +141,9 @@ func (c *Conn) decode(x *api.Object) (meta.Object, error) {
 	o := k.New()
 	if err := json.Unmarshal(x.GetJson(), o); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", x.GetKey().Meta(), err)
+	}
+	if key := x.GetKey().Meta(); o.Key() != key {
+		return nil, fmt.Errorf("decode %s: it says that it is %s", key, o.Key())
 	}
 	return o, nil
 }

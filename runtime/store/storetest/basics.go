@@ -74,6 +74,37 @@ func (s *suite) listInOrder() {
 }
 
 // listLarge: more objects than fit one page of anything, read while they change, are of one revision.
+// pack: what is listed as JSON is what is listed, at one revision.
+func (s *suite) pack() {
+	t := task("web-1", "n0")
+	t.Metadata.Labels = map[string]string{"metadata": `{"metadata":{`}
+	s.commit(store.CreateOp(t), store.CreateOp(task("web-2", "n0")), store.CreateOp(meta.New[v1.Node]("n0")), store.CreateOp(meta.New[v1.Service]("web")))
+	last := s.commit(store.CreateOp(task("web-3", "n0")))
+	all, _ := s.list()
+	for _, kinds := range [][]string{nil, {"Task"}, {"Task", "Node"}, {"Task", "Task"}, {"Volume"}} {
+		packed, rev, err := store.Pack(s.Context(), s.Store, kinds...)
+		if err != nil || rev != last {
+			s.Fatalf("pack %v: revision %d, want %d: %v", kinds, rev, last, err)
+		}
+		for _, o := range all {
+			if len(kinds) > 0 && !slices.Contains(kinds, o.Key().Kind) {
+				continue
+			}
+			if len(packed) == 0 || packed[0].Key != o.Key() {
+				s.Fatalf("pack %v: %s is missing", kinds, o.Key())
+			}
+			same, err := v1.Kinds.Decode(packed[0].JSON)
+			if err != nil || text(same) != text(o) {
+				s.Fatalf("pack %v: got %s (%v), want %+v", kinds, packed[0].JSON, err, o)
+			}
+			packed = packed[1:]
+		}
+		if len(packed) > 0 {
+			s.Fatalf("pack %v: %s is too much", kinds, packed[0].Key)
+		}
+	}
+}
+
 func (s *suite) listLarge() {
 	const groups, size = 25, 100
 	for g := range groups {

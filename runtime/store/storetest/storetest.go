@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Empty", (*suite).empty},
 		{"GetWhatWasPut", (*suite).getWhatWasPut},
 		{"ListInOrder", (*suite).listInOrder},
+		{"Pack", (*suite).pack},
 		{"ListLarge", (*suite).listLarge},
 		{"Revisions", (*suite).revisions},
 		{"CallerKeepsItsObject", (*suite).callerKeepsItsObject},
