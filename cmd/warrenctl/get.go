@@ -204,9 +204,7 @@ func (p *program) objects(q *query, objects []meta.Object) error {
 		q.custom(ordered...).print(p.out)
 		return nil
 	case "json":
-		text, err := toJSON(ordered, len(q.keys) == 1)
-		p.printf("%s", text)
-		return err
+		return writeJSON(p.out, ordered, len(q.keys) == 1)
 	case "yaml":
 		text, err := manifest.YAML(ordered...)
 		p.printf("%s", text)

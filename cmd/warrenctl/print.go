@@ -1,8 +1,10 @@
 package warrenctl
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -110,18 +112,40 @@ func listOf(objects []meta.Object) map[string]any {
 	return map[string]any{"apiVersion": meta.APIVersion, "kind": meta.ListKind, "items": append([]meta.Object{}, objects...)}
 }
 
-// toJSON writes one object, or several as a List, in the form that apply reads.
-func toJSON(objects []meta.Object, single bool) ([]byte, error) {
-	var v any = objects
+// writeJSON writes one object, or several as a List, in the form that apply reads. It writes one after the other, since
+// all together are many times larger than the objects.
+func writeJSON(w io.Writer, objects []meta.Object, single bool) error {
 	if single {
-		v = objects[0]
-	} else {
-		v = listOf(objects)
+		return indented(w, objects[0], "", "\n")
 	}
+	begin, end := "{\n  \"apiVersion\": %q,\n  \"items\": [", "],\n  \"kind\": %q\n}\n"
+	if len(objects) > 0 {
+		end = "\n  " + end
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	_, _ = fmt.Fprintf(out, begin, meta.APIVersion)
+	for i, o := range objects {
+		comma := ","
+		if i == len(objects)-1 {
+			comma = ""
+		}
+		_, _ = out.WriteString("\n    ")
+		if err := indented(out, o, "    ", comma); err != nil {
+			return err
+		}
+	}
+	_, _ = fmt.Fprintf(out, end, meta.ListKind)
+	return out.Flush()
+}
+
+func indented(w io.Writer, o meta.Object, prefix, after string) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(v)
-	return b.Bytes(), err
+	enc.SetIndent(prefix, "  ")
+	if err := enc.Encode(o); err != nil {
+		return err
+	}
+	_, err := w.Write(append(bytes.TrimSuffix(b.Bytes(), []byte("\n")), after...))
+	return err
 }

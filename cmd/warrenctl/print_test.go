@@ -3,7 +3,9 @@ package warrenctl
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -41,11 +43,11 @@ func FuzzPrintAndRead(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asJSON, err := toJSON([]meta.Object{s}, false)
-		if err != nil {
+		var asJSON bytes.Buffer
+		if err := writeJSON(&asJSON, []meta.Object{s}, false); err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range [][]byte{asYAML, asJSON} {
+		for _, text := range [][]byte{asYAML, asJSON.Bytes()} {
 			docs, err := manifest.Read(bytes.NewReader(text), "-")
 			if err != nil {
 				t.Fatalf("%v in\n%s", err, text)
@@ -124,4 +126,26 @@ func FuzzArrange(f *testing.F) {
 			t.Fatalf("%v, %v", l, err)
 		}
 	})
+}
+
+// A list is written piece by piece; it must be what the json package writes of the whole.
+func TestJSONOfAList(t *testing.T) {
+	for n := range 3 {
+		all := []meta.Object{}
+		for i := range n {
+			o := meta.New[v1.Service](fmt.Sprintf("web-%d", i))
+			o.Spec.Args = []string{"<a>", "b"}
+			all = append(all, o)
+		}
+		var got, want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := errors.Join(writeJSON(&got, all, false), enc.Encode(listOf(all))); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != want.String() {
+			t.Errorf("%d objects:\n%s\nwant\n%s", n, &got, &want)
+		}
+	}
 }

@@ -92,11 +92,11 @@ func TestSchemaAcceptsWhatGetPrints(t *testing.T) {
 		o.SetDefaults()
 		all = append(all, o)
 	}
-	list, err := toJSON(all, false)
-	if err != nil {
+	var list bytes.Buffer
+	if err := writeJSON(&list, all, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := against(t, s, list); err != nil {
+	if err := against(t, s, list.Bytes()); err != nil {
 		t.Error(err)
 	}
 }

@@ -202,7 +202,7 @@ func (p *program) change(q *query, c store.Change, widths map[string][]int) erro
 	case q.output == "custom-columns":
 		q.custom(c.Object)[1:].printAligned(p.out, widths[""])
 	case q.output == "json":
-		text, err = toJSON([]meta.Object{c.Object}, true)
+		err = writeJSON(p.out, []meta.Object{c.Object}, true)
 	case q.output == "yaml":
 		text, err = manifest.YAML(c.Object)
 		text = append([]byte("---\n"), text...)
