@@ -69,6 +69,12 @@ func readMemory(pid int) (memory, error) {
 	return memory{pss: values["Pss"] << 10, rss: values["Rss"] << 10, anonymous: values["Pss_Anon"] << 10}, nil
 }
 
+// peakMemory is the most that was resident of a process so far, 0 when it has ended.
+func peakMemory(pid int) int64 {
+	values, _ := readFields(pid, "status")
+	return values["VmHWM"] << 10
+}
+
 // cpuTime that a process has used, its dead threads included.
 func cpuTime(pid int) (time.Duration, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

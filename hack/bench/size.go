@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -41,18 +41,17 @@ func measureCLI(ctx context.Context, b *bench) error {
 		if err := nodes[0].create(ctx, service("web", 0)); err != nil {
 			return err
 		}
-		env := append(os.Environ(), "WARREN_SERVER=unix://"+filepath.Join(nodes[0].host.RunDir, "warren.sock"))
 		for _, args := range [][]string{{"help"}, {"version"}, {"get", "services"}} {
 			took, err := repeat(b.rounds(30, 15), func(int) error {
 				cmd := exec.CommandContext(ctx, b.warrenctl, args...)
-				cmd.Env = env
+				cmd.Env = nodes[0].env()
 				_, err := output(cmd)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			b.report.add(row{Name: "warrenctl " + args[0], Value: milliseconds(took.median()), Unit: "ms", Samples: len(took),
+			b.report.add(row{Name: "warrenctl " + strings.Join(args, " "), Value: milliseconds(took.median()), Unit: "ms", Samples: len(took), Most: 30,
 				Note: fmt.Sprintf("p95 %.0f ms", milliseconds(took.quantile(0.95)))})
 		}
 		return nil
