@@ -18,7 +18,8 @@ import (
 // it tells so once a minute instead.
 type watch struct {
 	dir    string
-	events *fsnotify.Watcher // nil without one
+	files  func(dir string) ([]string, error) // those of interest, whose links are followed
+	events *fsnotify.Watcher                  // nil without one
 	blind  bool              // changes may be missed
 	places map[string]bool   // directories that are watched, all links resolved; true: for everything in them
 	names  map[string]bool   // what is of interest in the others
@@ -29,7 +30,7 @@ const blindFor = time.Minute
 
 func newWatch(dir string) (*watch, error) {
 	abs, err := filepath.Abs(dir)
-	return &watch{dir: abs}, err
+	return &watch{dir: abs, files: list}, err
 }
 
 func (w *watch) close() {
@@ -50,7 +51,7 @@ func (w *watch) renew() {
 	w.places, w.names = map[string]bool{}, map[string]bool{}
 	real := w.trail(w.dir)
 	w.places[real] = true
-	files, _ := list(real) // unreadable: what there is to watch is found all the same
+	files, _ := w.files(real) // unreadable: what there is to watch is found all the same
 	for _, f := range files {
 		w.trail(f)
 	}
