@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,7 +23,9 @@ type config struct {
 	metricsAddr           string
 	registry              registry.Config
 	listen                string
+	pprof                 bool
 	log                   logr.Logger
+	lines                 *lastLines // of log
 }
 
 func dirFlags() []cli.Flag {
@@ -41,6 +44,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
 		&cli.StringFlag{Name: "listen", Usage: "serve the API on this `HOST:PORT`, too, to holders of the keys in DATA_DIR/keys"},
 		&cli.StringFlag{Name: "metrics-listen", Usage: "serve /healthz, /readyz and /metrics on this loopback `HOST:PORT`, too"},
+		&cli.BoolFlag{Name: "pprof", Usage: "serve profiles of this process at /debug/pprof/, on its own socket only"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 	)
@@ -48,12 +52,12 @@ func runFlags() []cli.Flag {
 
 func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
-		metricsAddr: c.String("metrics-listen"), listen: c.String("listen")}
+		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), pprof: c.Bool("pprof"), lines: &lastLines{}}
 	if c.Args().Present() {
 		return cfg, usageError{fmt.Errorf("run takes no arguments, only flags; %q is one", c.Args().First())}
 	}
 	var err error
-	if cfg.log, err = newLog(c.String("log-format"), c.String("log-level")); err != nil {
+	if cfg.log, err = newLog(io.MultiWriter(cfg.lines, os.Stderr), c.String("log-format"), c.String("log-level")); err != nil {
 		return cfg, usageError{err}
 	}
 	if cfg.registry, err = registryConfig(c); err != nil {
@@ -81,7 +85,7 @@ func dirs(c *cli.Context) (data, run string, err error) {
 	return data, run, err
 }
 
-func newLog(format, level string) (logr.Logger, error) {
+func newLog(to io.Writer, format, level string) (logr.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return logr.Logger{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
@@ -89,9 +93,9 @@ func newLog(format, level string) (logr.Logger, error) {
 	o := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "text":
-		return logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, o)), nil
+		return logr.FromSlogHandler(slog.NewTextHandler(to, o)), nil
 	case "json":
-		return logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, o)), nil
+		return logr.FromSlogHandler(slog.NewJSONHandler(to, o)), nil
 	}
 	return logr.Logger{}, fmt.Errorf("--log-format %q: use text or json", format)
 }

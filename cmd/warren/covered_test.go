@@ -17,6 +17,7 @@ var proven = map[string]string{
 	"run --containerd":           "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
 	"run --registry-credentials": "e2e/node/registry_test.go:TestRegistryCredentials",
 	"run --metrics-listen":       "e2e/node/api_test.go:TestHTTP",
+	"run --pprof":                "e2e/node/debug_test.go:TestPprof",
 	"stop --tasks":               "e2e/node/stop_test.go:TestStopTasks",
 	"reset --containerd":         "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
 }

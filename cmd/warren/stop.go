@@ -113,7 +113,7 @@ func resetNode(ctx context.Context, data, run, socket string) error {
 }
 
 func removeTasks(ctx context.Context, data, run, socket string) error {
-	log, err := newLog("text", "warn")
+	log, err := newLog(os.Stderr, "text", "warn")
 	if err != nil {
 		return err
 	}
