@@ -1,9 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,8 +29,9 @@ func measureReplicas(ctx context.Context, b *bench) error {
 		}
 		defer p.client.Close()
 		var ours, theirs, gone samples
+		var commits, syncs []float64
 		for i := range b.rounds(5, 2) {
-			up, down, err := n.startMany(ctx, fmt.Sprintf("many-%d", i))
+			up, down, d, err := n.startMany(ctx, fmt.Sprintf("many-%d", i))
 			if err != nil {
 				return err
 			}
@@ -33,6 +40,7 @@ func measureReplicas(ctx context.Context, b *bench) error {
 				return fmt.Errorf("containerd alone: %w", err)
 			}
 			ours, gone, theirs = append(ours, up), append(gone, down), append(theirs, other)
+			commits, syncs = append(commits, d.commits), append(syncs, d.syncs)
 		}
 		k := len(ours)
 		b.report.add(
@@ -40,6 +48,7 @@ func measureReplicas(ctx context.Context, b *bench) error {
 				Note: "status of the service says so"},
 			row{Name: fmt.Sprintf("%d starts on containerd alone", many), Value: theirs.median().Seconds(), Unit: "s", Samples: k,
 				Note: fmt.Sprintf("%d at once", parallel)},
+			row{Name: "commits meanwhile", Value: median(commits), Unit: "", Samples: k, Note: fmt.Sprintf("from apply to all ready, of all controllers; the log was synced %.0f times", median(syncs))},
 			row{Name: "ratio of the two", Value: ours.median().Seconds() / theirs.median().Seconds(), Unit: "x", Samples: k},
 			row{Name: fmt.Sprintf("%d replicas: delete to all gone", many), Value: gone.median().Seconds(), Unit: "s", Samples: k},
 		)
@@ -47,23 +56,65 @@ func measureReplicas(ctx context.Context, b *bench) error {
 	}, "many")
 }
 
-func (n *node) startMany(ctx context.Context, name string) (up, down time.Duration, err error) {
+func (n *node) startMany(ctx context.Context, name string) (up, down time.Duration, cost diskWork, err error) {
 	w, err := n.watch(ctx)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, cost, err
 	}
 	defer w.end()
+	before, err := n.diskWork(ctx)
+	if err != nil {
+		return 0, 0, cost, err
+	}
 	began := time.Now()
 	if err := n.create(ctx, service(name, many)); err != nil {
-		return 0, 0, err
+		return 0, 0, cost, err
 	}
 	err = w.until(func(v view) bool { s := v.services[name]; return s != nil && s.Status.Ready == many })
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, cost, err
 	}
 	up = time.Since(began)
+	after, err := n.diskWork(ctx)
+	if err != nil {
+		return 0, 0, cost, err
+	}
 	down, err = timed(func() error { return n.remove(ctx, name) })
-	return up, down, err
+	return up, down, diskWork{after.commits - before.commits, after.syncs - before.syncs}, err
+}
+
+// diskWork is what the store has done since the node started.
+type diskWork struct{ commits, syncs float64 }
+
+// diskWork reads the node's metrics.
+func (n *node) diskWork(ctx context.Context) (diskWork, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(n.host.RunDir, "warren.sock"))
+	}
+	h := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://warren/metrics", nil)
+	if err != nil {
+		return diskWork{}, err
+	}
+	a, err := h.Do(r)
+	if err != nil {
+		return diskWork{}, err
+	}
+	defer a.Body.Close()
+	var d diskWork
+	lines := bufio.NewScanner(a.Body)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		v, err := strconv.ParseFloat(value, 64)
+		switch {
+		case err != nil:
+		case name == "etcd_disk_wal_fsync_duration_seconds_count":
+			d.syncs = v
+		case strings.HasPrefix(name, `warren_store_commits_total{outcome="committed"`):
+			d.commits = v
+		}
+	}
+	return d, lines.Err()
 }
 
 func (p *plain) startMany(ctx context.Context, name string) (time.Duration, error) {
