@@ -90,7 +90,8 @@ func setup(env *testscript.Env) error {
 		Graph: func() []string {
 			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
 		},
-		Info: func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
+		Info:  func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
+		Debug: someReports,
 	})
 	n.server = s
 	go func() { _ = s.Serve(l) }()
