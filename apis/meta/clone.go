@@ -14,15 +14,15 @@ func CloneOf[T any](v *T) *T {
 
 func copyInto(dst, src reflect.Value) {
 	dst.Set(src)
-	if flat(src.Type()) {
-		return
-	}
+	deepen(dst, src)
+}
+
+// deepen makes what dst, a copy of src, shares with it its own.
+func deepen(dst, src reflect.Value) {
 	switch src.Kind() {
 	case reflect.Struct:
-		for i := range src.NumField() {
-			if !flat(src.Type().Field(i).Type) {
-				copyInto(dst.Field(i), src.Field(i))
-			}
+		for _, i := range deepFields(src.Type()) {
+			deepen(dst.Field(i), src.Field(i))
 		}
 	case reflect.Pointer:
 		if !src.IsNil() {
@@ -62,8 +62,23 @@ func copyMap(dst, src reflect.Value) {
 	}
 }
 
-// flatness remembers what flat found out about a struct.
-var flatness sync.Map // reflect.Type -> bool
+// deep remembers what deepFields found out about a struct: asking the type again each time is most of the work of a copy.
+var deep sync.Map // reflect.Type -> []int
+
+// deepFields are those of a struct that an assignment would share something of.
+func deepFields(t reflect.Type) []int {
+	if known, ok := deep.Load(t); ok {
+		return known.([]int)
+	}
+	var found []int
+	for i := range t.NumField() {
+		if !opaque(t) && !flat(t.Field(i).Type) {
+			found = append(found, i)
+		}
+	}
+	deep.Store(t, found)
+	return found
+}
 
 // flat types hold nothing that an assignment would share.
 func flat(t reflect.Type) bool {
@@ -71,24 +86,10 @@ func flat(t reflect.Type) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
 		return false
 	case reflect.Struct:
-		if known, ok := flatness.Load(t); ok {
-			return known.(bool)
-		}
-		is := opaque(t) || flatFields(t)
-		flatness.Store(t, is)
-		return is
+		return len(deepFields(t)) == 0
 	}
 	return true
 }
 
 // opaque structs have unexported fields, like time.Time, and count as values.
 func opaque(t reflect.Type) bool { return t.NumField() > 0 && !t.Field(0).IsExported() }
-
-func flatFields(t reflect.Type) bool {
-	for i := range t.NumField() {
-		if !flat(t.Field(i).Type) {
-			return false
-		}
-	}
-	return true
-}

@@ -49,3 +49,20 @@ func BenchmarkDecodeTask(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkCloneTask(b *testing.B) {
+	t := usual()
+	b.ReportAllocs()
+	for b.Loop() {
+		t.Clone()
+	}
+}
+
+func BenchmarkDiffTask(b *testing.B) {
+	t, other := usual(), usual().Clone()
+	other.(*Task).Status = t.Status
+	b.ReportAllocs()
+	for b.Loop() {
+		meta.Diff(t, other)
+	}
+}
