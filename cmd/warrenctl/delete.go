@@ -11,17 +11,21 @@ import (
 
 func (p *program) deleteVerb() *cli.Command {
 	return &cli.Command{
-		Name: "delete", Usage: "remove resources, all or none", ArgsUsage: "KIND/NAME... | KIND NAME... | -f FILE|DIR|-",
+		Name: "delete", Usage: "remove resources, all or none", ArgsUsage: "KIND/NAME... | KIND NAME... | KIND -l SELECTOR|--all | -f FILE|DIR|-",
 		Description: "Deleting a service stops its tasks. Deleting a task makes the service start another in its place.",
-		Flags: []cli.Flag{fileFlag(), &cli.BoolFlag{Name: "wait", Usage: "wait until they are gone, and the tasks of deleted services too"},
-			timeoutFlag()},
+		Flags: append(subjectFlags(), fileFlag(), &cli.BoolFlag{Name: "wait", Usage: "wait until they are gone, and the tasks of deleted services too"},
+			timeoutFlag()),
 		Action: func(c *cli.Context) error {
-			keys, err := p.victims(c)
+			x, err := p.victims(c)
 			if err != nil {
 				return err
 			}
 			s, err := p.server(c)
 			if err != nil {
+				return err
+			}
+			keys, err := x.find(c.Context, p, s)
+			if err != nil || len(keys) == 0 {
 				return err
 			}
 			w := &leaving{keys: keys, left: map[meta.Key]bool{}}
@@ -45,26 +49,20 @@ func (p *program) deleteVerb() *cli.Command {
 	}
 }
 
-// victims are the objects that were named, or those in files.
-func (p *program) victims(c *cli.Context) ([]meta.Key, error) {
-	if len(c.StringSlice("file")) > 0 {
-		objects, err := p.read(c)
-		var keys []meta.Key
-		for _, o := range objects {
-			keys = append(keys, o.Key())
-		}
-		return keys, err
+// victims are the objects that were named, have labels, or stand in files.
+func (p *program) victims(c *cli.Context) (*subject, error) {
+	if len(c.StringSlice("file")) == 0 {
+		return subjectOf(c, c.Args().Slice(), "warrenctl delete service/NAME")
 	}
-	kind, keys, err := keysOf(c.Args().Slice())
-	switch {
-	case err != nil:
-		return nil, err
-	case len(keys) == 0 && kind != nil:
-		return nil, usagef("delete which of the %s? name them", kind.Plural)
-	case len(keys) == 0:
-		return nil, try(usagef("delete what?"), "warrenctl delete service/NAME")
+	if c.IsSet("selector") || c.Bool("all") {
+		return nil, usagef("files exclude --selector and --all")
 	}
-	return keys, nil
+	objects, err := p.read(c)
+	x := &subject{}
+	for _, o := range objects {
+		x.keys = append(x.keys, o.Key())
+	}
+	return x, err
 }
 
 // missing says which of the objects are not there.

@@ -2,6 +2,7 @@ package warrenctl
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -16,19 +17,24 @@ const lastEvents = 10
 
 func (p *program) describeVerb() *cli.Command {
 	return &cli.Command{
-		Name: "describe", Usage: "tell all about a resource and what belongs to it", ArgsUsage: "KIND/NAME... | KIND NAME...",
+		Name: "describe", Usage: "tell all about a resource and what belongs to it", ArgsUsage: "KIND/NAME... | KIND [NAME...] | KIND -l SELECTOR",
+		Description: "Of a kind alone it tells about all there are.",
+		Flags:       subjectFlags(),
 		Action: func(c *cli.Context) error {
-			kind, keys, err := keysOf(c.Args().Slice())
-			switch {
-			case err != nil:
+			words := c.Args().Slice()
+			if kind, keys, err := keysOf(words); err == nil && kind != nil && len(keys) == 0 && !c.IsSet("selector") {
+				_ = c.Set("all", "true")
+			}
+			x, err := subjectOf(c, words, "warrenctl describe service/NAME")
+			if err != nil {
 				return err
-			case len(keys) == 0 && kind != nil:
-				return usagef("describe which of the %s? name them", kind.Plural)
-			case len(keys) == 0:
-				return try(usagef("describe what?"), "warrenctl describe service/NAME")
 			}
 			s, err := p.server(c)
 			if err != nil {
+				return err
+			}
+			keys, err := x.find(c.Context, p, s)
+			if err != nil || len(keys) == 0 {
 				return err
 			}
 			return p.describeAll(c, s, keys)
@@ -37,7 +43,7 @@ func (p *program) describeVerb() *cli.Command {
 }
 
 func (p *program) describeAll(c *cli.Context, s *grpcstore.Store, keys []meta.Key) error {
-	related, _, err := s.Only(v1.TaskKind.Name, v1.EventKind.Name).List(c.Context)
+	related, _, err := s.List(c.Context)
 	if err != nil {
 		return err
 	}
@@ -62,13 +68,18 @@ func (p *program) describeAll(c *cli.Context, s *grpcstore.Store, keys []meta.Ke
 func (p *program) describe(o meta.Object, related []meta.Object) {
 	p.printf("%s %s\n", o.Key().Kind, o.Meta().Name)
 	t := table{}
-	for _, f := range append(p.common(o), p.highlights(o)...) {
+	own := p.highlights(o)
+	first := min(1, len(own)) // how it is, then what it belongs to
+	for _, f := range slices.Concat(p.common(o), own[:first], neighbours(o, related), own[first:]) {
 		if f[1] != "" {
 			t = append(t, []string{"  " + f[0], f[1]})
 		}
 	}
 	t.printAligned(p.out, t.widths())
 	p.conditions(conditionsOf(o))
+	if n, ok := o.(*v1.Node); ok {
+		p.shares(n, related)
+	}
 	p.tasksOf(o, related)
 	p.eventsOf(o, related)
 }
@@ -130,21 +141,6 @@ func (p *program) tasksOf(o meta.Object, related []meta.Object) {
 	t := table{h}
 	for _, x := range sorted(v1.TaskKind, tasks) {
 		t = append(t, row(v1.TaskKind, x, "", false, p.now()))
-	}
-	p.printf("\n")
-	t.print(p.out)
-}
-
-// eventsOf prints the last events about an object.
-func (p *program) eventsOf(o meta.Object, related []meta.Object) {
-	events := sorted(v1.EventKind, indexed(v1.EventKind, related, meta.IndexEntry{Index: v1.ByAbout, Value: o.Key().String()}))
-	if len(events) == 0 {
-		return
-	}
-	t := table{{"EVENT", "LAST", "COUNT", "MESSAGE"}}
-	for _, x := range events[max(0, len(events)-lastEvents):] {
-		e := x.(*v1.Event)
-		t = append(t, []string{e.Spec.Reason, v1.Age(e.Status.Last, p.now()), itoa(e.Status.Count), e.Status.Message})
 	}
 	p.printf("\n")
 	t.print(p.out)

@@ -46,21 +46,24 @@ func concerning(ctx context.Context, s *grpcstore.Store, about meta.Key) (func(m
 	if about.Name == "" {
 		return func(meta.Object) bool { return true }, nil
 	}
-	services := []string{about.Name}
-	if about.Kind == v1.ServiceKind.Name {
-		all, _, err := s.Only(v1.ServiceKind.Name).List(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range all {
-			services = append(services, o.Meta().Name)
-		}
+	if about.Kind != v1.ServiceKind.Name {
+		return concerned(about, nil), nil
+	}
+	services, _, err := s.Only(v1.ServiceKind.Name).List(ctx)
+	return concerned(about, services), err
+}
+
+// concerned is that, when the services that there are have been read.
+func concerned(about meta.Key, services []meta.Object) func(meta.Object) bool {
+	names := []string{about.Name}
+	for _, s := range services {
+		names = append(names, s.Meta().Name)
 	}
 	return func(o meta.Object) bool {
 		key := o.(*v1.Event).Spec.About
 		ofTask := about.Kind == v1.ServiceKind.Name && key.Kind == v1.TaskKind.Name
-		return key == about || ofTask && serviceOf(key.Name, services) == about.Name
-	}, nil
+		return key == about || ofTask && serviceOf(key.Name, names) == about.Name
+	}
 }
 
 // serviceOf returns the service to which a task belongs by its name: SERVICE-SLOT-COUNT or SERVICE-NODE-COUNT. The longest

@@ -22,7 +22,8 @@ func (p *program) highlights(o meta.Object) [][2]string {
 		return nodeLines(x)
 	case *v1.Event:
 		return [][2]string{{"about", lower(x.Spec.About.Kind, x.Spec.About.Name)}, {"reason", x.Spec.Reason},
-			{"message", x.Status.Message}, {"count", itoa(x.Status.Count)}, {"last", v1.Age(x.Status.Last, p.now()) + " ago"}, {"told by", x.Spec.Source}}
+			{"message", x.Status.Message}, {"type", string(x.Spec.Type)}, {"count", itoa(x.Status.Count)},
+			{"first", v1.Age(x.Status.First, p.now()) + " ago"}, {"last", v1.Age(x.Status.Last, p.now()) + " ago"}, {"told by", x.Spec.Source}}
 	case *v1.Cluster:
 		return [][2]string{{"id", x.Spec.ID}, {"task network", x.Spec.TaskNetwork}}
 	}
@@ -63,7 +64,7 @@ func (p *program) taskLines(t *v1.Task) [][2]string {
 		}
 	}
 	return [][2]string{
-		{"status", status}, {"service", t.Spec.Service}, {"slot", number(int64(t.Spec.Slot))}, {"node", t.Spec.Node}, {"address", st.Address},
+		{"status", status}, {"slot", number(int64(t.Spec.Slot))}, {"address", st.Address},
 		{"started", started}, {"restarts", itoa(st.Restarts)}, {"last exit", last}, {"pid", number(int64(st.PID))},
 		{"image", t.Spec.Image}, {"digest", st.ImageDigest},
 	}
@@ -73,7 +74,7 @@ func nodeLines(n *v1.Node) [][2]string {
 	st := n.Status
 	return [][2]string{
 		{"state", string(st.State)}, {"hostname", st.Hostname}, {"platform", st.OS + "/" + st.Arch}, {"kernel", st.Kernel},
-		{"version", st.Version}, {"capacity", amounts(st.Capacity)}, {"subnet", st.Subnet},
+		{"version", st.Version}, {"subnet", st.Subnet},
 	}
 }
 

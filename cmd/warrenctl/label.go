@@ -24,15 +24,19 @@ func (p *program) annotateVerb() *cli.Command {
 // marking is the verb that writes the labels or the annotations.
 func (p *program) marking(verb, usage, done, about string, of func(*meta.Metadata) *map[string]string) *cli.Command {
 	return &cli.Command{
-		Name: verb, Usage: usage, ArgsUsage: "KIND/NAME... KEY=VALUE... KEY-...",
+		Name: verb, Usage: usage, ArgsUsage: "KIND/NAME... | KIND NAME... | KIND -l SELECTOR|--all KEY=VALUE... KEY-...",
 		Description: about + "\nKEY- removes one.",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "overwrite", Usage: "also where another value is set"}},
+		Flags:       append(subjectFlags(), &cli.BoolFlag{Name: "overwrite", Usage: "also where another value is set"}),
 		Action: func(c *cli.Context) error {
-			keys, marks, err := marksOf(verb, c.Args().Slice())
+			x, marks, err := marksOf(c, verb)
 			if err != nil {
 				return err
 			}
 			s, err := p.server(c)
+			if err != nil {
+				return err
+			}
+			keys, err := x.find(c.Context, p, s)
 			if err != nil {
 				return err
 			}
@@ -50,10 +54,10 @@ type mark struct {
 }
 
 // marksOf sorts words into names of objects and marks: names have no '=' and do not end with '-'.
-func marksOf(verb string, words []string) ([]meta.Key, []mark, error) {
+func marksOf(c *cli.Context, verb string) (*subject, []mark, error) {
 	var names []string
 	var marks []mark
-	for _, w := range words {
+	for _, w := range c.Args().Slice() {
 		key, value, set := strings.Cut(w, "=")
 		key, remove := strings.CutSuffix(key, "-")
 		switch {
@@ -70,18 +74,11 @@ func marksOf(verb string, words []string) ([]meta.Key, []mark, error) {
 		marks = append(marks, mark{key, value, remove})
 	}
 	example := "warrenctl " + verb + " service/NAME KEY=VALUE"
-	kind, keys, err := keysOf(names)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case len(keys) == 0 && kind != nil:
-		return nil, nil, try(usagef("%s which of the %s? name them", verb, kind.Plural), "%s", example)
-	case len(keys) == 0:
-		return nil, nil, try(usagef("%s what?", verb), "%s", example)
-	case len(marks) == 0:
-		return nil, nil, try(usagef("%s with what? write KEY=VALUE, or KEY- to remove one", verb), "%s", example)
+	x, err := subjectOf(c, names, example)
+	if err == nil && len(marks) == 0 {
+		err = try(usagef("%s with what? write KEY=VALUE, or KEY- to remove one", verb), "%s", example)
 	}
-	return keys, marks, nil
+	return x, marks, err
 }
 
 // putMarks writes marks into a map; values that are set are kept unless they may be overwritten.

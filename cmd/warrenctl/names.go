@@ -22,6 +22,8 @@ func kindOf(word string) (*meta.Kind, error) {
 	switch near := elsewhere[strings.ToLower(word)]; {
 	case err == nil:
 		return k, nil
+	case word == all:
+		return nil, try(usagef("all kinds at once can only be listed"), "warrenctl get all")
 	case near != "":
 		return nil, usagef("unknown kind %q; did you mean %q?", word, near)
 	}

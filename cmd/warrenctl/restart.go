@@ -13,15 +13,12 @@ import (
 
 func (p *program) restartVerb() *cli.Command {
 	return &cli.Command{
-		Name: "restart", Usage: "replace the tasks of services, one by one", ArgsUsage: "service/NAME...",
+		Name: "restart", Usage: "replace the tasks of services, one by one", ArgsUsage: "service/NAME... | services -l SELECTOR|--all",
 		Description: "Each task is replaced by a new one when the one before runs. What the image's tag means is looked up anew.\n" +
 			"To replace one task alone: warrenctl delete task/NAME",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "wait", Usage: "wait until all new tasks run"},
-			timeoutFlag(),
-		},
+		Flags: append(subjectFlags(), &cli.BoolFlag{Name: "wait", Usage: "wait until all new tasks run"}, timeoutFlag()),
 		Action: func(c *cli.Context) error {
-			keys, err := restartable(c.Args().Slice())
+			x, err := restartable(c)
 			if err != nil {
 				return err
 			}
@@ -29,32 +26,34 @@ func (p *program) restartVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
+			keys, err := x.find(c.Context, p, s)
+			if err != nil || len(keys) == 0 {
+				return err
+			}
 			return p.restart(c, s, keys)
 		},
 	}
 }
 
-func restartable(words []string) ([]meta.Key, error) {
-	kind, keys, err := keysOf(words)
+func restartable(c *cli.Context) (*subject, error) {
+	x, err := subjectOf(c, c.Args().Slice(), "warrenctl restart service/NAME")
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range keys {
-		switch key.Kind {
-		case v1.ServiceKind.Name:
-		case v1.TaskKind.Name:
-			return nil, try(usagef("a task is not restarted but replaced: delete it, and its service makes another"), "warrenctl delete %s", lower(key.Kind, key.Name))
+	for _, k := range x.kinds() {
+		switch k {
+		case v1.ServiceKind:
+		case v1.TaskKind:
+			name := "NAME"
+			if len(x.keys) == 1 {
+				name = x.keys[0].Name
+			}
+			return nil, try(usagef("a task is not restarted but replaced: delete it, and its service makes another"), "warrenctl delete task/%s", name)
 		default:
-			return nil, usagef("a %s cannot be restarted; restart services", strings.ToLower(key.Kind))
+			return nil, try(usagef("a %s cannot be restarted; restart services", strings.ToLower(k.Name)), "warrenctl restart service/NAME")
 		}
 	}
-	switch {
-	case len(keys) == 0 && kind != nil:
-		return nil, usagef("restart which of the %s? name them", kind.Plural)
-	case len(keys) == 0:
-		return nil, try(usagef("restart what?"), "warrenctl restart service/NAME")
-	}
-	return keys, nil
+	return x, nil
 }
 
 func (p *program) restart(c *cli.Context, s *grpcstore.Store, keys []meta.Key) error {

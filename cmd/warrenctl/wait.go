@@ -34,7 +34,12 @@ type waiting struct {
 
 // timeoutFlag bounds all waits.
 func timeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait"}
+	return &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait", Action: func(_ *cli.Context, d time.Duration) error {
+		if d < 0 {
+			return usagef("--timeout %s is in the past; write 30s, 5m or 1h", d)
+		}
+		return nil
+	}}
 }
 
 // waiting begins to wait for the services among keys.

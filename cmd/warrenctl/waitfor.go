@@ -20,33 +20,42 @@ import (
 
 func (p *program) waitVerb() *cli.Command {
 	return &cli.Command{
-		Name: "wait", Usage: "wait until something holds for resources", ArgsUsage: "KIND/NAME... --for WHAT",
+		Name: "wait", Usage: "wait until something holds for resources", ArgsUsage: "KIND/NAME... | KIND NAME... | KIND -l SELECTOR|--all --for WHAT",
 		Description: "WHAT is one of\n  condition=TYPE[=STATUS]      such as condition=Available or condition=Available=False\n" +
 			"  delete                       until they are gone\n  jsonpath={PATH}[=VALUE]      such as jsonpath={.status.ready}=3; without a value: until there is one\n" +
 			"Exit code 0 means that it holds for all, 4 that it did not in time, 3 that it cannot any more because one is gone, or,\n" +
 			"with --timeout 0, that it does not hold now.",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "for", Usage: "condition=TYPE[=STATUS], delete or jsonpath={PATH}[=VALUE]"}, timeoutFlag()},
+		Flags: append(subjectFlags(), &cli.StringFlag{Name: "for", Usage: "condition=TYPE[=STATUS], delete or jsonpath={PATH}[=VALUE]"}, timeoutFlag()),
 		Action: func(c *cli.Context) error {
-			kind, keys, err := keysOf(c.Args().Slice())
-			switch {
-			case err != nil:
+			x, err := subjectOf(c, c.Args().Slice(), "warrenctl wait service/NAME --for condition=Available")
+			if err != nil {
 				return err
-			case len(keys) == 0 && kind != nil:
-				return usagef("wait for which of the %s? name them", kind.Plural)
-			case len(keys) == 0:
-				return try(usagef("wait for what?"), "warrenctl wait service/NAME --for condition=Available")
 			}
-			w := &awaited{p: p, keys: keys, there: map[meta.Key]meta.Object{}, done: map[meta.Key]bool{}, known: map[meta.Key]int64{}}
-			if w.test, err = testOf(c.String("for"), keys); err != nil {
+			w := &awaited{p: p, there: map[meta.Key]meta.Object{}, done: map[meta.Key]bool{}, known: map[meta.Key]int64{}}
+			if w.test, err = testOf(c.String("for"), x.kinds()); err != nil {
 				return err
 			}
 			s, err := p.server(c)
 			if err != nil {
 				return err
 			}
+			if w.keys, err = x.find(c.Context, p, s); err != nil {
+				return err
+			}
+			if len(w.keys) == 0 {
+				return w.none()
+			}
 			return w.run(c.Context, s, c.Duration("timeout"))
 		},
 	}
+}
+
+// none is the outcome when there is nothing to wait for.
+func (w *awaited) none() error {
+	if w.test.gone {
+		return nil
+	}
+	return &exit{code: codeNo}
 }
 
 // test is what is waited for.
@@ -56,7 +65,7 @@ type test struct {
 	holds func(meta.Object) (bool, string)
 }
 
-func testOf(text string, keys []meta.Key) (test, error) {
+func testOf(text string, kinds []*meta.Kind) (test, error) {
 	what, rest, _ := strings.Cut(text, "=")
 	switch {
 	case text == "":
@@ -64,9 +73,9 @@ func testOf(text string, keys []meta.Key) (test, error) {
 	case text == "delete":
 		return test{gone: true, holds: func(meta.Object) (bool, string) { return false, "it is still there" }}, nil
 	case what == "condition" && rest != "":
-		return conditionTest(rest, keys)
+		return conditionTest(rest, kinds)
 	case what == "jsonpath" && rest != "":
-		return pathTest(rest, keys)
+		return pathTest(rest, kinds)
 	}
 	return test{}, usagef("--for %s is not understood; write condition=TYPE[=STATUS], delete or jsonpath={PATH}[=VALUE]", text)
 }
@@ -77,24 +86,24 @@ var conditionTypes = map[string][]string{
 	v1.NodeKind.Name:    {v1.ConditionReady},
 }
 
-func conditionTest(text string, keys []meta.Key) (test, error) {
+func conditionTest(text string, kinds []*meta.Kind) (test, error) {
 	name, status, given := strings.Cut(text, "=")
 	want := string(meta.True)
 	if given {
 		want = status
 	}
-	for _, key := range keys {
-		known := conditionTypes[key.Kind]
+	for _, kind := range kinds {
+		known, of := conditionTypes[kind.Name], strings.ToLower(kind.Name)
 		i := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
 		switch near := meta.Suggest(name, known); {
 		case i >= 0:
 			name = known[i]
 		case len(known) == 0:
-			return test{}, try(usagef("a %s has no conditions", strings.ToLower(key.Kind)), "--for 'jsonpath={.status.ready}=true'")
+			return test{}, try(usagef("a %s has no conditions", of), "--for 'jsonpath={.status.ready}=true'")
 		case near != "":
-			return test{}, usagef("a %s has no condition %q; did you mean %q?", strings.ToLower(key.Kind), name, near)
+			return test{}, usagef("a %s has no condition %q; did you mean %q?", of, name, near)
 		default:
-			return test{}, usagef("a %s has no condition %q; there are %s", strings.ToLower(key.Kind), name, strings.Join(known, ", "))
+			return test{}, usagef("a %s has no condition %q; there are %s", of, name, strings.Join(known, ", "))
 		}
 	}
 	return test{holds: func(o meta.Object) (bool, string) {
@@ -112,7 +121,7 @@ func conditionTest(text string, keys []meta.Key) (test, error) {
 	}}, nil
 }
 
-func pathTest(text string, keys []meta.Key) (test, error) {
+func pathTest(text string, kinds []*meta.Kind) (test, error) {
 	path, want, given := strings.Cut(text, "}=")
 	if given {
 		path += "}"
@@ -120,7 +129,7 @@ func pathTest(text string, keys []meta.Key) (test, error) {
 		path, want, given = strings.Cut(text, "=")
 	}
 	var roots []*meta.Field
-	for _, k := range kindsOf(keys) {
+	for _, k := range kinds {
 		roots = append(roots, v1.Outline(k))
 	}
 	p, err := pathOf(path, roots)
