@@ -82,6 +82,7 @@ func (f *flood) take(line []byte, lines int) {
 	task, text, _ := bytes.Cut(line, []byte("|"))
 	text, ok := bytes.CutPrefix(text, []byte(" line "))
 	number, _, _ := bytes.Cut(text, []byte(" "))
+	task = bytes.TrimSpace(task) // names are made as wide as the widest that came so far
 	n, err := strconv.Atoi(string(number))
 	if !ok || err != nil {
 		return

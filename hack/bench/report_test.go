@@ -54,6 +54,16 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
+func TestFlood(t *testing.T) {
+	f := &flood{last: map[string]int{}}
+	for _, line := range []string{"a-1 | line 1 xx", "a-1 | line 2 xx", "a-1  | line 3 xx", "ab-2 | line 1 xx", "ab-2 | line 3 xx", "a-1  | hello: listening on :8080"} {
+		f.take([]byte(line), 3)
+	}
+	if f.inOrder != 4 || f.ended != 2 {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	if m, err := choose("api,start"); err != nil || len(m) != 2 || m[0].name != "api" {
 		t.Error(m, err)
