@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
+	"warren.io/warren/runtime/host/containerd"
 	"warren.io/warren/runtime/host/containerd/registry"
 )
 
@@ -22,6 +24,8 @@ type config struct {
 	containerd, manifests string
 	metricsAddr           string
 	registry              registry.Config
+	images                string // directory of archives
+	imageGC               containerd.ImageGC
 	listen                string
 	pprof                 bool
 	log                   logr.Logger
@@ -38,7 +42,7 @@ func dirFlags() []cli.Flag {
 }
 
 func runFlags() []cli.Flag {
-	return append(append(dirFlags(), pullFlags()...),
+	return append(slices.Concat(dirFlags(), pullFlags(), imageFlags()),
 		&cli.StringFlag{Name: "node-name", Usage: "name of this node, once for all (default: the host name)"},
 		&cli.StringFlag{Name: "manifests", Usage: "apply this `DIR` at boot and whenever it changes"},
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
@@ -61,6 +65,9 @@ func readConfig(c *cli.Context) (config, error) {
 		return cfg, usageError{err}
 	}
 	if cfg.registry, err = registryConfig(c); err != nil {
+		return cfg, err
+	}
+	if cfg.images, cfg.imageGC, err = imageConfig(c); err != nil {
 		return cfg, err
 	}
 	if cfg.dataDir, cfg.runDir, err = dirs(c); err != nil {

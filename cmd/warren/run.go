@@ -48,6 +48,9 @@ type node struct {
 	hosts    lateHost
 	status   board
 	metrics  *metrics
+	remarks  chan host.Remark
+	brought  brought       // what the directory of images has brought
+	trace    control.Trace // of the leader's controllers and of people
 	leading  flag
 	shutdown context.CancelFunc
 	stopping sync.Once
@@ -66,10 +69,13 @@ func runNode(ctx context.Context, cfg config) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n := &node{config: cfg, late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
+	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
 	n.status.set("store", errors.New("is starting"))
 	if cfg.manifests != "" {
 		n.status.set("manifests", errors.New("not read yet"))
+	}
+	if cfg.images != "" {
+		n.status.set("images-dir", errors.New("not read yet"))
 	}
 	lock, err := lockDir(cfg.runDir, 0o755)
 	if err != nil {
@@ -113,8 +119,12 @@ func (n *node) up(ctx context.Context, api *server.Server) error {
 	n.begin(func() { n.lead(ctx) })
 	n.begin(func() { n.beat(ctx) })
 	n.begin(debug.FreeOSMemory) // unpacking programs and replaying logs took some that a node may not need for days
+	n.begin(func() { n.followImages(ctx) })
 	if n.manifests != "" {
-		n.begin(func() { n.followManifests(ctx) })
+		n.begin(func() {
+			n.brought.wait(ctx)
+			n.followManifests(ctx)
+		})
 	}
 	select {
 	case <-n.quorum.Done():
@@ -168,14 +178,15 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	n.host, err = containerd.Open(ctx, containerd.Config{
 		DataDir: n.dataDir, RunDir: n.runDir, Socket: n.containerd, NodeName: n.id.Name, Cluster: n.id.Cluster, Network: n.network,
 		Poke: func() { engine.Poke(tasksController, "") }, Log: n.log.WithName("containerd"), Registry: n.registry,
-		Happened: n.metrics.happened,
+		Happened: n.metrics.happened, ImageGC: n.imageGC, Remark: n.remark,
 	})
 	if err != nil {
 		return fmt.Errorf("start containerd: %w", err)
 	}
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.quorum.Store(), visible(n.id.Name))
-	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.host)
+	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.host, n.host)
+	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
 		defer n.metrics.engines.add(engine)()
 		n.ended("agent", engine.Run(ctx))
@@ -188,7 +199,7 @@ func (n *node) lead(ctx context.Context) {
 	n.ended("leader", n.quorum.Lead(ctx, func(ctx context.Context, s store.Store) error {
 		n.leading.set(true)
 		defer n.leading.set(false)
-		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Done: n.metrics.reconciled}
+		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Trace: &n.trace, Done: n.metrics.reconciled}
 		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
 		n.status.beats(beats)
 		engine.Controllers = leaderControllers(beats)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -123,7 +122,11 @@ func (n *node) health(ctx context.Context) []server.Check {
 	if err == nil {
 		_, err = h.Observe(ctx)
 	}
-	return append(checks, check("containers", err))
+	checks = append(checks, check("containers", err))
+	if err == nil {
+		checks = append(checks, imageCheck(h.Warnings()))
+	}
+	return checks
 }
 
 func check(name string, err error) server.Check {
@@ -203,33 +206,6 @@ func (l *lateHost) get() (*containerd.Host, error) {
 		return nil, fmt.Errorf("%w: containers are not up yet", store.ErrUnavailable)
 	}
 	return l.h, nil
-}
-
-// Import implements host.Images.
-func (l *lateHost) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
-	h, err := l.get()
-	if err != nil {
-		return nil, err
-	}
-	return h.Import(ctx, r)
-}
-
-// List implements host.Images.
-func (l *lateHost) List(ctx context.Context) ([]host.Image, error) {
-	h, err := l.get()
-	if err != nil {
-		return nil, err
-	}
-	return h.List(ctx)
-}
-
-// Remove implements host.Images.
-func (l *lateHost) Remove(ctx context.Context, ref string) error {
-	h, err := l.get()
-	if err != nil {
-		return err
-	}
-	return h.Remove(ctx, ref)
 }
 
 // Read implements host.Logs.

@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +14,18 @@ import (
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/store/grpcstore"
 )
 
 func (p *program) imageVerb() *cli.Command {
 	return &cli.Command{
-		Name: "image", Usage: "bring images to the node, list and remove them", ArgsUsage: "import|list|rm ...",
+		Name: "image", Usage: "bring images to the node, list, pin and remove them", ArgsUsage: "import|list|pin|unpin|rm ...",
 		Subcommands: []*cli.Command{
-			{Name: "import", Usage: "bring images from OCI or docker archives to the node", ArgsUsage: "FILE|-...", Action: p.importImages},
+			{Name: "import", Usage: "bring images from OCI or docker archives to the node", ArgsUsage: "FILE|-...", Action: p.importImages,
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "pin", Usage: "never collect them when the disk gets full"}}},
 			{Name: "list", Aliases: []string{"ls"}, Usage: "list the images of the node", Action: p.listImages},
+			{Name: "pin", Usage: "never collect images when the disk gets full", ArgsUsage: "NAME|DIGEST...", Action: p.pinImages(true, "pinned")},
+			{Name: "unpin", Usage: "let pinned images be collected again", ArgsUsage: "NAME|DIGEST...", Action: p.pinImages(false, "unpinned")},
 			{Name: "rm", Aliases: []string{"remove"}, Usage: "remove images from the node", ArgsUsage: "NAME|DIGEST...", Action: p.removeImages},
 		},
 	}
@@ -46,7 +51,7 @@ func (p *program) importImages(c *cli.Context) error {
 			}
 			in = f
 		}
-		images, err := s.ImportImage(c.Context, &progress{Reader: in, p: p, name: name, size: size})
+		images, err := s.ImportImage(c.Context, &progress{Reader: in, p: p, name: name, size: size}, host.ImportOptions{Pin: c.Bool("pin")})
 		_ = in.Close()
 		if p.live {
 			_, _ = fmt.Fprint(p.err, "\r\x1b[K")
@@ -55,7 +60,7 @@ func (p *program) importImages(c *cli.Context) error {
 			return fmt.Errorf("import %s: %w", name, err)
 		}
 		for _, i := range images {
-			p.printf("image %s imported\n", i.Name)
+			p.printf("image %s imported%s\n", i.Name, pinnedToo(c.Bool("pin")))
 		}
 	}
 	return nil
@@ -92,31 +97,51 @@ func (p *program) listImages(c *cli.Context) error {
 	if len(images) == 0 {
 		p.note("no images")
 	}
-	t := table{{"NAME", "DIGEST", "SIZE", "PLATFORMS", "AGE"}}
+	t := table{{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PINNED", "STATUS", "AGE"}}
 	for _, i := range images {
-		t = append(t, []string{i.Name, i.Digest[:min(len(i.Digest), 19)], v1.Size(meta.Bytes(i.Size)), strings.Join(i.Platforms, ","), v1.Age(i.Created, p.now())})
+		t = append(t, []string{i.Name, i.Digest[:min(len(i.Digest), 19)], v1.Size(meta.Bytes(i.Size)), strings.Join(i.Platforms, ","),
+			map[bool]string{true: "yes", false: "no"}[i.Pinned], cmp.Or(i.Status, "Complete"), v1.Age(i.Created, p.now())})
 	}
 	t.print(p.out)
 	return nil
 }
 
+func pinnedToo(pinned bool) string {
+	if pinned {
+		return " and pinned"
+	}
+	return ""
+}
+
+// pinImages makes the action that pins images, or the one that does the opposite.
+func (p *program) pinImages(pinned bool, done string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		return p.eachImage(c, c.Command.Name, done, func(s *grpcstore.Store, name string) error { return s.PinImage(c.Context, name, pinned) })
+	}
+}
+
 func (p *program) removeImages(c *cli.Context) error {
+	return p.eachImage(c, "remove", "removed", func(s *grpcstore.Store, name string) error { return s.RemoveImage(c.Context, name) })
+}
+
+// eachImage does something to all images that are named.
+func (p *program) eachImage(c *cli.Context, verb, done string, do func(*grpcstore.Store, string) error) error {
 	s, err := p.server(c)
 	if err != nil {
 		return err
 	}
 	if !c.Args().Present() {
-		return try(usagef("remove which image?"), "warrenctl image list")
+		return try(usagef("%s which image?", verb), "warrenctl image list")
 	}
 	for _, name := range c.Args().Slice() {
-		err := s.RemoveImage(c.Context, name)
+		err := do(s, name)
 		switch {
 		case errors.Is(err, host.ErrNotFound):
 			return try(fmt.Errorf("image %q: not found", name), "warrenctl image list")
 		case err != nil:
 			return err
 		}
-		p.printf("image %s removed\n", name)
+		p.printf("image %s %s\n", name, done)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"warren.io/warren/e2e/hosts"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -93,7 +94,7 @@ func (n *node) importImage(ctx context.Context) error {
 		return fmt.Errorf("needs what the build makes, run: make build hello: %w", err)
 	}
 	defer archive.Close()
-	_, err = n.store.ImportImage(ctx, archive)
+	_, err = n.store.ImportImage(ctx, archive, host.ImportOptions{})
 	return err
 }
 

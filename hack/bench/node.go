@@ -14,6 +14,7 @@ import (
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/e2e/hosts"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
@@ -113,7 +114,7 @@ func (n *node) load(ctx context.Context, image string) error {
 		return fmt.Errorf("import image: %w; try: make hello", err)
 	}
 	defer f.Close()
-	_, err = n.ImportImage(ctx, f)
+	_, err = n.ImportImage(ctx, f, host.ImportOptions{})
 	return err
 }
 

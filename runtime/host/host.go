@@ -128,11 +128,45 @@ type Attachment struct {
 // Images is the node's image store.
 type Images interface {
 	// Import reads an OCI or docker archive (plain, gzip or zstd tar) and returns the images it added.
-	Import(ctx context.Context, r io.Reader) ([]Image, error)
+	Import(ctx context.Context, r io.Reader, o ImportOptions) ([]Image, error)
 	List(ctx context.Context) ([]Image, error)
 	// Remove deletes an image by name or digest. An image that a container uses is refused.
 	Remove(ctx context.Context, ref string) error
+	// Pin keeps an image, by name or digest, from being collected for lack of space, or allows that again.
+	Pin(ctx context.Context, ref string, pinned bool) error
 }
+
+// ImportOptions say what becomes of imported images.
+type ImportOptions struct {
+	Pin bool // never collect them for lack of space
+	// Archive, if not empty, tells apart the file that is imported, as its name, size and time do. It is remembered with the
+	// images after all of them were imported.
+	Archive Archive
+}
+
+// Archive is a file with images: its name, and what changes when the file does.
+type Archive struct{ Name, Version string }
+
+// Keeper is told which images are needed on this machine.
+type Keeper interface {
+	// Protect replaces the set of images that must not be collected for lack of space: digests, and names as people write
+	// them. Until it was called the first time nothing is collected. Asking for the same set twice is free.
+	Protect(ctx context.Context, images []string) error
+}
+
+// Remark is something that people should hear about this machine.
+type Remark struct {
+	Warning         bool
+	Reason, Message string
+}
+
+// Reasons of remarks.
+const (
+	ReasonImagesRemoved = "ImagesRemoved" // for lack of space
+	ReasonDiskFull      = "DiskFull"      // and no image can be removed
+	ReasonImageDamaged  = "ImageDamaged"
+	ReasonImageRepaired = "ImageRepaired"
+)
 
 // Image is one named image on this node.
 type Image struct {
@@ -141,6 +175,9 @@ type Image struct {
 	Size      int64     `json:"size"` // bytes of content on this node
 	Platforms []string  `json:"platforms"`
 	Created   time.Time `json:"created"`
+	Pinned    bool      `json:"pinned,omitempty"` // never collected for lack of space
+	// Status is empty while the image is complete, else what is the matter with it.
+	Status string `json:"status,omitempty"`
 }
 
 // LogOptions choose what of a task's log is read.

@@ -20,9 +20,9 @@ type watch struct {
 	dir    string
 	files  func(dir string) ([]string, error) // those of interest, whose links are followed
 	events *fsnotify.Watcher                  // nil without one
-	blind  bool              // changes may be missed
-	places map[string]bool   // directories that are watched, all links resolved; true: for everything in them
-	names  map[string]bool   // what is of interest in the others
+	blind  bool                               // changes may be missed
+	places map[string]bool                    // directories that are watched, all links resolved; true: for everything in them
+	names  map[string]bool                    // what is of interest in the others
 }
 
 // blindFor is how long changes may be missed.

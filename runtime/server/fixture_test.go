@@ -174,20 +174,31 @@ func (fakeLogs) Read(ctx context.Context, task string, o host.LogOptions, emit f
 }
 
 // fakeImages keeps the size of what was imported.
-type fakeImages struct{ size int64 }
+type fakeImages struct {
+	size   int64
+	pinned bool
+}
 
-func (f *fakeImages) Import(_ context.Context, r io.Reader) ([]host.Image, error) {
+func (f *fakeImages) Import(_ context.Context, r io.Reader, o host.ImportOptions) ([]host.Image, error) {
 	n, err := io.Copy(io.Discard, r)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	f.size = n
+	f.size, f.pinned = n, o.Pin
 	return f.List(context.Background())
 }
 
 func (f *fakeImages) List(context.Context) ([]host.Image, error) {
 	return []host.Image{{Name: "hello:1", Digest: "sha256:" + strings.Repeat("a", 64), Size: f.size,
-		Platforms: []string{"linux/amd64"}, Created: time.Unix(1, 2).UTC()}}, nil
+		Platforms: []string{"linux/amd64"}, Created: time.Unix(1, 2).UTC(), Pinned: f.pinned, Status: "Incomplete"}}, nil
+}
+
+func (f *fakeImages) Pin(_ context.Context, ref string, pinned bool) error {
+	if ref != "hello:1" {
+		return fmt.Errorf("pin image %s: %w", ref, host.ErrNotFound)
+	}
+	f.pinned = pinned
+	return nil
 }
 
 func (f *fakeImages) Remove(_ context.Context, ref string) error {

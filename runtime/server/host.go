@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"google.golang.org/grpc"
 
@@ -66,7 +68,13 @@ func (s service) ImportImage(in grpc.ClientStreamingServer[api.ImportImageReques
 	if s.config.Images == nil {
 		return notServed("images")
 	}
-	added, err := s.config.Images.Import(in.Context(), newPieces(nil, in.Recv))
+	first, err := in.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	rest := newPieces(first.GetData(), in.Recv)
+	rest.err = err // nothing at all is an archive of nothing
+	added, err := s.config.Images.Import(in.Context(), rest, host.ImportOptions{Pin: first.GetPin()})
 	if err != nil {
 		return err
 	}
@@ -110,6 +118,14 @@ func (s service) ListImages(ctx context.Context, _ *api.ListImagesRequest) (*api
 		return nil, err
 	}
 	return &api.ListImagesResponse{Images: api.ToImages(list)}, nil
+}
+
+// PinImage implements the API.
+func (s service) PinImage(ctx context.Context, r *api.PinImageRequest) (*api.PinImageResponse, error) {
+	if s.config.Images == nil {
+		return nil, notServed("images")
+	}
+	return &api.PinImageResponse{}, s.config.Images.Pin(ctx, r.GetImage(), r.GetPinned())
 }
 
 // RemoveImage implements the API.

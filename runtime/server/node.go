@@ -29,6 +29,19 @@ func (s service) Graph(context.Context, *api.GraphRequest) (*api.GraphResponse, 
 	return &api.GraphResponse{Lines: s.config.Graph()}, nil
 }
 
+// Why implements the API.
+func (s service) Why(ctx context.Context, r *api.WhyRequest) (*api.WhyResponse, error) {
+	if s.config.Why == nil {
+		return nil, notServed("why")
+	}
+	key := r.GetKey().Meta()
+	if key.Kind == "" || key.Name == "" {
+		return nil, api.Invalid("why: kind and name are required")
+	}
+	lines, err := s.config.Why(ctx, key)
+	return &api.WhyResponse{Lines: lines}, err
+}
+
 // Stop implements the API.
 func (s service) Stop(ctx context.Context, r *api.StopRequest) (*api.StopResponse, error) {
 	if s.config.Stop == nil {

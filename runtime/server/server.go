@@ -49,6 +49,8 @@ type Config struct {
 	Info func(ctx context.Context) (Info, error)
 	// Graph returns the contracts of all controllers, one line each.
 	Graph func() []string
+	// Why answers why a thing is as it is; store.ErrNotFound where nothing is known of it.
+	Why func(ctx context.Context, key meta.Key) ([]string, error)
 	// Stop begins to stop warren and returns before the Server is shut down, so that the caller gets an answer. With tasks
 	// it returns after they have stopped.
 	Stop func(ctx context.Context, tasks bool) error

@@ -88,13 +88,22 @@ func TestNodeCalls(t *testing.T) {
 		t.Errorf("stop: %v %v", stopped, err)
 	}
 	archive := bytes.Repeat([]byte("0123456789"), 1<<20)
-	got, err := s.ImportImage(ctx, bytes.NewReader(archive))
+	got, err := s.ImportImage(ctx, bytes.NewReader(archive), host.ImportOptions{Pin: true})
 	want, _ := images.List(ctx)
-	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) || images.size != int64(len(archive)) {
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) || images.size != int64(len(archive)) || !images.pinned {
 		t.Errorf("import: %v %v", got, err)
 	}
 	if got, err := s.ListImages(ctx); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("images: %v %v", got, err)
+	}
+	if err := s.PinImage(ctx, "hello:1", false); err != nil || images.pinned {
+		t.Errorf("unpin: %v", err)
+	}
+	if err := s.PinImage(ctx, "no:1", true); !errors.Is(err, host.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := s.ImportImage(ctx, bytes.NewReader(nil), host.ImportOptions{Pin: true}); err != nil || images.size != 0 {
+		t.Errorf("nothing: %v, %d bytes", err, images.size)
 	}
 	if err := s.RemoveImage(ctx, "hello:1"); err != nil {
 		t.Error(err)
@@ -107,7 +116,7 @@ func TestNodeCalls(t *testing.T) {
 func TestImportOfABrokenArchive(t *testing.T) {
 	f := serve(t, func(c *Config) { c.Images = &fakeImages{} })
 	broken := io.MultiReader(strings.NewReader("abc"), iotestErr{})
-	if _, err := f.dial(t).ImportImage(t.Context(), broken); err == nil || err.Error() != "read the archive: the disk is gone" {
+	if _, err := f.dial(t).ImportImage(t.Context(), broken, host.ImportOptions{}); err == nil || err.Error() != "read the archive: the disk is gone" {
 		t.Fatal(err)
 	}
 }
@@ -158,9 +167,9 @@ func TestNotServed(t *testing.T) {
 	_, e1 := s.Info(ctx)
 	_, e2 := s.Graph(ctx)
 	_, e3 := s.ListImages(ctx)
-	_, e4 := s.ImportImage(ctx, strings.NewReader("x"))
+	_, e4 := s.ImportImage(ctx, strings.NewReader("x"), host.ImportOptions{})
 	e5 := s.Logs(ctx, "x", host.LogOptions{}, nil)
-	for i, err := range []error{e1, e2, e3, e4, e5, s.Stop(ctx, true), s.RemoveImage(ctx, "x")} {
+	for i, err := range []error{e1, e2, e3, e4, e5, s.Stop(ctx, true), s.RemoveImage(ctx, "x"), s.PinImage(ctx, "x", true)} {
 		if !errors.Is(err, grpcstore.ErrNotServed) {
 			t.Errorf("%d: %v", i, err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/agent/images"
 	agentnode "warren.io/warren/controllers/agent/node"
 	"warren.io/warren/controllers/agent/tasks"
 	"warren.io/warren/controllers/events"
@@ -83,6 +84,7 @@ func (w *World) newNode(name string) {
 		return []control.Controller{
 			tasks.Controller{Node: name, Cluster: clusterID, Host: &waking{n.machine, n}},
 			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine},
+			images.Controller{Cluster: clusterID, Host: n.machine},
 		}
 	}
 	n.boot()

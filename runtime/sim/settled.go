@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -116,9 +117,13 @@ func (c *checker) machines() error {
 	for _, name := range meta.SortedKeys(c.tasks) {
 		on[c.tasks[name].Spec.Node] = append(on[c.tasks[name].Spec.Node], c.tasks[name])
 	}
+	kept := c.keptImages()
 	for _, n := range c.w.nodes {
 		if err := c.machine(n, on[n.name]); err != nil {
 			return err
+		}
+		if !slices.Equal(n.machine.Kept, kept) {
+			return fmt.Errorf("%s keeps the images %q, want %q", n.name, n.machine.Kept, kept)
 		}
 	}
 	return c.w.err
@@ -164,4 +169,17 @@ func agrees(t *v1.Task, s host.State, there bool) error {
 		return fmt.Errorf("status %+v is not what is there: %+v", st, s)
 	}
 	return nil
+}
+
+// keptImages are those that services run or have run: no machine may give them up.
+func (c *checker) keptImages() []string {
+	images := map[string]bool{}
+	for _, s := range c.services {
+		images[s.Spec.Image], images[s.Status.Image.Digest] = true, true
+		for _, d := range s.Status.PreviousImages {
+			images[d] = true
+		}
+	}
+	delete(images, "")
+	return meta.SortedKeys(images)
 }

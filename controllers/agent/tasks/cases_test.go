@@ -121,7 +121,7 @@ func TestVisible(t *testing.T) {
 	mine, other, own, node := meta.New[v1.Task]("a"), meta.New[v1.Task]("b"), meta.New[v1.Node]("n1"), meta.New[v1.Node]("n2")
 	mine.Spec.Node, other.Spec.Node = "n1", "n2"
 	for o, want := range map[meta.Object]bool{mine: true, other: false, own: true, node: false, meta.New[v1.Cluster]("warren"): true,
-		meta.New[v1.Service]("web"): false} {
+		meta.New[v1.Service]("web"): true, meta.New[v1.Event]("e"): false} {
 		if sees(o) != want {
 			t.Errorf("%s: visible %t", o.Key(), !want)
 		}

@@ -123,7 +123,8 @@ func sooner(a, b time.Duration) time.Duration {
 	return a
 }
 
-// Visible is the part of the store that an agent sees: its own tasks and node, and the cluster.
+// Visible is the part of the store that an agent sees: its own tasks and node, the cluster, and the services, whose images it
+// keeps.
 func Visible(node string) func(meta.Object) bool {
 	return func(o meta.Object) bool {
 		switch o := o.(type) {
@@ -131,7 +132,7 @@ func Visible(node string) func(meta.Object) bool {
 			return o.Spec.Node == node
 		case *v1.Node:
 			return o.Metadata.Name == node
-		case *v1.Cluster:
+		case *v1.Cluster, *v1.Service:
 			return true
 		case *v1.Event:
 			return o.Spec.Source == Name

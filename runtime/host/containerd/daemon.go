@@ -94,7 +94,9 @@ func daemonConfig(p paths) *srvconfig.Config {
 				"address": p.socket, "max_recv_message_size": 16 << 20, "max_send_message_size": 16 << 20,
 			},
 			"io.containerd.server.v1.ttrpc": map[string]any{"address": p.socket + ".ttrpc"},
-			"io.containerd.shim.v1.manager": map[string]any{"socket_dir": p.shimSockets},
+			// What counts as unpacked is on the disk, and not only in the memory of a machine that may lose its power.
+			"io.containerd.service.v1.diff-service": map[string]any{"sync_fs": true},
+			"io.containerd.shim.v1.manager":         map[string]any{"socket_dir": p.shimSockets},
 			// It wakes up to see whether there is garbage after a pause that is the longer the less of its time it may use:
 			// every 2.5 s, where its default is 4 times a second for as long as the node lives.
 			"io.containerd.gc.v1.scheduler": map[string]any{"pause_threshold": 0.002},
@@ -166,7 +168,7 @@ func newMemoryClient(ic *plugin.InitContext) (*client.Client, error) {
 var clientServices = map[string]func(any) client.ServicesOpt{
 	services.ContentService: func(s any) client.ServicesOpt { return client.WithContentStore(s.(content.Store)) },
 	services.ImagesService: func(s any) client.ServicesOpt {
-		return client.WithImageClient(s.(imagesapi.ImagesClient))
+		return client.WithImageStore(labelled{client.NewImageStoreFromClient(s.(imagesapi.ImagesClient))})
 	},
 	services.SnapshotsService: func(s any) client.ServicesOpt {
 		return client.WithSnapshotters(s.(map[string]snapshots.Snapshotter))

@@ -276,6 +276,7 @@ func (u *unit) removeAll() error {
 	if err := u.h.client.ContainerService().Delete(ctx, u.name); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container: %w", err)
 	}
+	u.h.images.touch(ctx, u.rec.digest)
 	return errors.Join(
 		wrap("detach from network", u.h.cfg.Network.Detach(ctx, u.name)),
 		u.h.removeBundle(u.name), // containerd leaves one where its own removal was cut off before

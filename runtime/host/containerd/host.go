@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -40,6 +41,10 @@ type Config struct {
 	Log  logr.Logger
 	// Happened, if set, is told what this host does and sees, for metrics. It must return at once.
 	Happened func(host.Happening)
+	// ImageGC says when images that nobody needs are removed.
+	ImageGC ImageGC
+	// Remark, if set, is told what people should hear. It must return at once.
+	Remark func(host.Remark)
 	// Registry says how images are fetched.
 	Registry registry.Config
 }
@@ -61,8 +66,10 @@ type Host struct {
 	namespace string
 	daemon    *daemon // nil with an existing containerd
 	client    *client.Client
+	plain     *client.Client // with an existing containerd: what client's images are stored by
 	programs  programs
 	images    *imageStore
+	gc        *collector
 
 	ctx       context.Context // ends with Close; carries the namespace
 	cancel    context.CancelFunc
@@ -71,7 +78,8 @@ type Host struct {
 	sweeping  sync.RWMutex   // held for writing while orphans are removed, for reading while something is made
 	hurry     chan struct{}  // closed when grace periods are over for all
 	hurried   sync.Once
-	collected sync.Once // in the first sweep
+	collected sync.Once   // in the first sweep
+	verified  atomic.Bool // that no crash has spoilt anything
 
 	mu      sync.Mutex
 	units   map[string]*unit
@@ -80,12 +88,14 @@ type Host struct {
 	known   bool            // Set was called
 	ready   bool            // the first look is done
 	frozen  bool            // StopAll was called
+	lacking []string        // images that are not complete
 }
 
 var (
 	_ host.Tasks  = (*Host)(nil)
 	_ host.Images = (*Host)(nil)
 	_ host.Logs   = (*Host)(nil)
+	_ host.Keeper = (*Host)(nil)
 )
 
 // Open starts containerd (or connects to cfg.Socket) and begins to look at what runs. It returns before that look is done:
@@ -112,11 +122,23 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		h.namespace = "warren-" + cfg.Instance // others may use that containerd too, even another node of ours
 	}
 	h.ctx, h.cancel = context.WithCancel(namespaces.WithNamespace(context.WithoutCancel(ctx), h.namespace))
+	if err := h.paths.make(); err != nil {
+		return nil, err
+	}
+	crashed := h.beginRun()
+	h.verified.Store(crashed == nil)
 	if err := h.start(ctx); err != nil {
 		h.cancel()
 		return nil, err
 	}
 	h.running.Go(h.firstLook)
+	h.running.Go(h.gc.run)
+	h.running.Go(func() {
+		if crashed != nil {
+			h.scrub(*crashed)
+		}
+		h.mend(h.ctx)
+	})
 	return h, nil
 }
 
@@ -125,16 +147,12 @@ func (h *Host) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.paths.make(); err != nil {
-		return err
-	}
 	if h.programs, err = unpack(embedded, h.paths.bin); err != nil {
 		return err
 	}
 	if h.cfg.Socket != "" {
-		h.client, err = client.New(h.cfg.Socket, client.WithDefaultNamespace(h.namespace))
-		if err != nil {
-			return fmt.Errorf("connect to containerd at %s: %w", h.cfg.Socket, err)
+		if err := h.connect(); err != nil {
+			return err
 		}
 	} else {
 		if err := h.paths.finishRemovals(h.namespace); err != nil {
@@ -147,9 +165,25 @@ func (h *Host) start(ctx context.Context) error {
 	}
 	h.images = newImageStore(h.client, from)
 	h.images.tell = h.happened
+	h.gc = newCollector(h, h.cfg.ImageGC)
+	h.images.uses.nudge, h.images.keeps = h.gc.nudge, h.gc.mustStay
 	if err := h.images.takeParts(h.ctx, h.daemon != nil); err != nil {
 		h.log.Error(err, "what unfinished pulls have left could not all be looked at")
 	}
+	return nil
+}
+
+// connect speaks to an existing containerd.
+func (h *Host) connect() error {
+	plain, err := client.New(h.cfg.Socket, client.WithDefaultNamespace(h.namespace))
+	if err == nil {
+		h.client, err = client.New(h.cfg.Socket, client.WithDefaultNamespace(h.namespace),
+			client.WithServices(client.WithImageStore(labelled{plain.ImageService()})))
+	}
+	if err != nil {
+		return fmt.Errorf("connect to containerd at %s: %w", h.cfg.Socket, err)
+	}
+	h.plain = plain
 	return nil
 }
 
@@ -160,9 +194,9 @@ func (h *Host) Close() error {
 	h.images.close()
 	if h.daemon != nil {
 		h.daemon.stop()
-		return nil
+		return h.endRun()
 	}
-	return h.client.Close()
+	return errors.Join(h.client.Close(), h.plain.Close(), h.endRun())
 }
 
 // Version names the containerd that runs inside.

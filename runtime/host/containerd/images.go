@@ -57,6 +57,9 @@ type imageStore struct {
 	leasing    sync.Mutex             // over changes of leases
 	forgetting map[string]*time.Timer // by image; nil after close
 
+	uses  lastUses
+	keeps func(digest string) bool // whether it must stay though no task uses it and its name has gone to another; may be nil
+
 	work    sync.WaitGroup // the pulls
 	mu      sync.Mutex
 	flights map[string]*flight // pulls that are going on, by full name
@@ -103,6 +106,8 @@ func (s *imageStore) record(ctx context.Context, name, digest string) (images.Im
 
 // ready makes sure that the content is complete and unpacked. Incomplete content counts as not found.
 func (s *imageStore) ready(ctx context.Context, img images.Image) (*image, error) {
+	s.uses.removing.RLock()
+	defer s.uses.removing.RUnlock()
 	cs := s.client.ContentStore()
 	manifest, err := images.Manifest(ctx, cs, img.Target, s.platform)
 	if err != nil {
@@ -117,13 +122,14 @@ func (s *imageStore) ready(ctx context.Context, img images.Image) (*image, error
 	}
 	chain := identity.ChainID(full.RootFS.DiffIDs).String()
 	if _, err := s.client.SnapshotService(snapshotter).Stat(ctx, chain); errdefs.IsNotFound(err) {
-		err = client.NewImageWithPlatform(s.client, img, s.platform).Unpack(ctx, snapshotter)
+		err = client.NewImageWithPlatform(s.client, img, s.platform).Unpack(ctx, snapshotter, durably)
 		if err != nil {
 			return nil, s.explain(ctx, img.Name, img.Target, err)
 		}
 	} else if err != nil {
 		return nil, err
 	}
+	s.touched(ctx, img)
 	return &image{img.Name, img.Target.Digest.String(), s.platformsOf(ctx, img.Target), full.Config, chain}, nil
 }
 
@@ -202,6 +208,7 @@ func (s *imageStore) describe(ctx context.Context, img images.Image) host.Image 
 	return host.Image{
 		Name: img.Name, Digest: img.Target.Digest.String(), Size: s.size(ctx, img.Target),
 		Platforms: s.platformsOf(ctx, img.Target), Created: img.CreatedAt,
+		Pinned: img.Labels[labelPinned] != "", Status: s.lacks(ctx, img.Target),
 	}
 }
 

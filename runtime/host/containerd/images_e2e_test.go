@@ -246,7 +246,7 @@ func TestImportListRemove(t *testing.T) {
 	_, _ = z.Write(plain)
 	_ = z.Close()
 	for _, data := range [][]byte{plain, zipped.Bytes(), packed.Bytes()} {
-		got, err := w.host.Import(bg(), bytes.NewReader(data))
+		got, err := w.host.Import(bg(), bytes.NewReader(data), host.ImportOptions{})
 		if err != nil || len(got) != 1 || got[0].Name != "docker.io/library/prog:1" || !slices.Equal(got[0].Platforms, []string{"linux/" + runtime.GOARCH}) {
 			t.Fatalf("%+v %v", got, err)
 		}
@@ -268,10 +268,10 @@ func TestImportListRemove(t *testing.T) {
 	if err := w.host.Remove(bg(), "prog:1"); !errors.Is(err, host.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := w.host.Import(bg(), bytes.NewReader(packImage(t, otherArch(), "alien:1"))); err == nil || !strings.Contains(err.Error(), "no variant") {
+	if _, err := w.host.Import(bg(), bytes.NewReader(packImage(t, otherArch(), "alien:1")), host.ImportOptions{}); err == nil || !strings.Contains(err.Error(), "no variant") {
 		t.Errorf("%v", err)
 	}
-	if _, err := w.host.Import(bg(), strings.NewReader("this is no archive")); err == nil {
+	if _, err := w.host.Import(bg(), strings.NewReader("this is no archive"), host.ImportOptions{}); err == nil {
 		t.Error("garbage was imported")
 	}
 	if list, _ := w.host.List(bg()); len(list) != 0 {

@@ -21,13 +21,14 @@ func (h *Host) scoped(ctx context.Context) context.Context {
 }
 
 // Import reads an OCI or docker archive, plain, gzip or zstd, and unpacks what it held, so that a start need not.
-func (h *Host) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
+func (h *Host) Import(ctx context.Context, r io.Reader, o host.ImportOptions) ([]host.Image, error) {
 	ctx = h.scoped(ctx)
 	plain, err := compression.DecompressStream(r)
 	if err != nil {
 		return nil, fmt.Errorf("import image: %w", err)
 	}
 	defer func() { _ = plain.Close() }()
+	defer h.gc.nudge() // last of all
 	defer h.images.dropKept(context.WithoutCancel(ctx))
 	if err := h.images.keepUsed(ctx); err != nil {
 		return nil, fmt.Errorf("import image: %w", err)
@@ -47,6 +48,11 @@ func (h *Host) Import(ctx context.Context, r io.Reader) ([]host.Image, error) {
 		if err := h.takeImported(ctx, img); err != nil {
 			return nil, fmt.Errorf("import image: %w", err)
 		}
+	}
+	if err := h.images.mark(ctx, found, o); err != nil {
+		return nil, fmt.Errorf("import image: %w", err)
+	}
+	for _, img := range found {
 		list = append(list, h.images.describe(ctx, img))
 	}
 	h.images.arrive()

@@ -30,7 +30,7 @@ func (s *imageStore) keepUsed(ctx context.Context) error {
 	for _, img := range all {
 		digest := img.Target.Digest.String()
 		name, err := imageName(img.Name, digest)
-		if err != nil || !used[digest] || name == img.Name {
+		if err != nil || !used[digest] && !s.mustStay(digest) || name == img.Name {
 			continue
 		}
 		kept := images.Image{Name: name, Target: img.Target, Labels: map[string]string{labelKept: "true"}}
@@ -65,11 +65,14 @@ func (s *imageStore) dropKept(ctx context.Context) {
 	}
 	for _, img := range all {
 		digest := img.Target.Digest.String()
-		if img.Labels[labelKept] != "" && (named[digest] || !used[digest]) {
+		if img.Labels[labelKept] != "" && (named[digest] || !used[digest] && !s.mustStay(digest)) {
 			_ = s.client.ImageService().Delete(ctx, img.Name)
 		}
 	}
 }
+
+// mustStay tells of images of services, and of their earlier revisions: going back needs no registry.
+func (s *imageStore) mustStay(digest string) bool { return s.keeps != nil && s.keeps(digest) }
 
 // used are the digests that tasks of this node run or have run last.
 func (s *imageStore) used(ctx context.Context) (map[string]bool, error) {

@@ -38,6 +38,8 @@ type world struct {
 	data, run string
 	host      *Host
 	changed   chan struct{}
+	config    func(*Config) // may change with what it is opened
+	remarks   remarks
 }
 
 func testConfig(data, run, cluster string, poke func()) Config {
@@ -70,12 +72,17 @@ func emptyWorld(t *testing.T) *world {
 
 func (w *world) open() {
 	w.t.Helper()
-	h, err := Open(bg(), testConfig(w.data, w.run, "c1", func() {
+	c := testConfig(w.data, w.run, "c1", func() {
 		select {
 		case w.changed <- struct{}{}:
 		default:
 		}
-	}))
+	})
+	c.Remark = w.remarks.add
+	if w.config != nil {
+		w.config(&c)
+	}
+	h, err := Open(bg(), c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -173,7 +180,7 @@ func (w *world) log(name string) []host.LogLine {
 
 func (w *world) importImage() {
 	w.t.Helper()
-	if _, err := w.host.Import(bg(), bytes.NewReader(testImage(w.t))); err != nil {
+	if _, err := w.host.Import(bg(), bytes.NewReader(testImage(w.t)), host.ImportOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -34,6 +34,8 @@ type Machine struct {
 
 	// Starts counts the processes that were started, by Incarnation of the task.
 	Starts map[string]int
+	// Kept are the images that were last said to be needed here.
+	Kept []string
 
 	boxes map[string]*box
 	names []string    // of the boxes, in order; nil when that has to be found out
@@ -71,6 +73,12 @@ func (m *Machine) Detach(context.Context, string) error { return nil }
 
 // List implements host.Network.
 func (m *Machine) List(context.Context) ([]string, error) { return nil, nil }
+
+// Protect implements host.Keeper.
+func (m *Machine) Protect(_ context.Context, images []string) error {
+	m.Kept = images
+	return nil
+}
 
 // Set implements host.Tasks.
 func (m *Machine) Set(_ context.Context, want []host.Task) error {

@@ -28,7 +28,8 @@ func (r *InfoResponse) Info() Info {
 func ToImages(list []host.Image) []*Image {
 	out := make([]*Image, len(list))
 	for i, m := range list {
-		out[i] = &Image{Name: utf8(m.Name), Digest: utf8(m.Digest), Size: m.Size, CreatedNanos: nanos(m.Created)}
+		out[i] = &Image{Name: utf8(m.Name), Digest: utf8(m.Digest), Size: m.Size, CreatedNanos: nanos(m.Created),
+			Pinned: m.Pinned, Status: utf8(m.Status)}
 		for _, p := range m.Platforms {
 			out[i].Platforms = append(out[i].Platforms, utf8(p))
 		}
@@ -40,7 +41,8 @@ func ToImages(list []host.Image) []*Image {
 func FromImages(list []*Image) []host.Image {
 	out := make([]host.Image, len(list))
 	for i, m := range list {
-		out[i] = host.Image{Name: m.GetName(), Digest: m.GetDigest(), Size: m.GetSize(), Platforms: m.GetPlatforms(), Created: timeOf(m.GetCreatedNanos())}
+		out[i] = host.Image{Name: m.GetName(), Digest: m.GetDigest(), Size: m.GetSize(), Platforms: m.GetPlatforms(), Created: timeOf(m.GetCreatedNanos()),
+			Pinned: m.GetPinned(), Status: m.GetStatus()}
 	}
 	return out
 }

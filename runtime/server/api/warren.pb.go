@@ -882,6 +882,8 @@ type Image struct {
 	Size          int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
 	Platforms     []string               `protobuf:"bytes,4,rep,name=platforms,proto3" json:"platforms,omitempty"`
 	CreatedNanos  int64                  `protobuf:"varint,5,opt,name=created_nanos,json=createdNanos,proto3" json:"created_nanos,omitempty"`
+	Pinned        bool                   `protobuf:"varint,6,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	Status        string                 `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"` // what is the matter with it, empty for nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -951,9 +953,24 @@ func (x *Image) GetCreatedNanos() int64 {
 	return 0
 }
 
+func (x *Image) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+func (x *Image) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
 type ImportImageRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Pin           bool                   `protobuf:"varint,2,opt,name=pin,proto3" json:"pin,omitempty"` // in the first request only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -993,6 +1010,13 @@ func (x *ImportImageRequest) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *ImportImageRequest) GetPin() bool {
+	if x != nil {
+		return x.Pin
+	}
+	return false
 }
 
 type ImportImageResponse struct {
@@ -1199,6 +1223,94 @@ func (*RemoveImageResponse) Descriptor() ([]byte, []int) {
 	return file_warren_proto_rawDescGZIP(), []int{21}
 }
 
+type PinImageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Image         string                 `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"` // name or digest
+	Pinned        bool                   `protobuf:"varint,2,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinImageRequest) Reset() {
+	*x = PinImageRequest{}
+	mi := &file_warren_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinImageRequest) ProtoMessage() {}
+
+func (x *PinImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinImageRequest.ProtoReflect.Descriptor instead.
+func (*PinImageRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *PinImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *PinImageRequest) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+type PinImageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinImageResponse) Reset() {
+	*x = PinImageResponse{}
+	mi := &file_warren_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinImageResponse) ProtoMessage() {}
+
+func (x *PinImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinImageResponse.ProtoReflect.Descriptor instead.
+func (*PinImageResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{23}
+}
+
 type ExecRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Start         *ExecStart             `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"` // in the first request only
@@ -1212,7 +1324,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_warren_proto_msgTypes[22]
+	mi := &file_warren_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1336,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[22]
+	mi := &file_warren_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1349,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{22}
+	return file_warren_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecRequest) GetStart() *ExecStart {
@@ -1289,7 +1401,7 @@ type ExecStart struct {
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_warren_proto_msgTypes[23]
+	mi := &file_warren_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1413,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[23]
+	mi := &file_warren_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1426,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{23}
+	return file_warren_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecStart) GetTask() string {
@@ -1369,7 +1481,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_warren_proto_msgTypes[24]
+	mi := &file_warren_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1493,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[24]
+	mi := &file_warren_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1506,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{24}
+	return file_warren_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TerminalSize) GetWidth() uint32 {
@@ -1425,7 +1537,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_warren_proto_msgTypes[25]
+	mi := &file_warren_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1549,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[25]
+	mi := &file_warren_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1562,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{25}
+	return file_warren_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecResponse) GetStdout() []byte {
@@ -1498,7 +1610,7 @@ type ForwardRequest struct {
 
 func (x *ForwardRequest) Reset() {
 	*x = ForwardRequest{}
-	mi := &file_warren_proto_msgTypes[26]
+	mi := &file_warren_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1622,7 @@ func (x *ForwardRequest) String() string {
 func (*ForwardRequest) ProtoMessage() {}
 
 func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[26]
+	mi := &file_warren_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1635,7 @@ func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
 func (*ForwardRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{26}
+	return file_warren_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForwardRequest) GetStart() *ForwardStart {
@@ -1550,7 +1662,7 @@ type ForwardStart struct {
 
 func (x *ForwardStart) Reset() {
 	*x = ForwardStart{}
-	mi := &file_warren_proto_msgTypes[27]
+	mi := &file_warren_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1674,7 @@ func (x *ForwardStart) String() string {
 func (*ForwardStart) ProtoMessage() {}
 
 func (x *ForwardStart) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[27]
+	mi := &file_warren_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1687,7 @@ func (x *ForwardStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardStart.ProtoReflect.Descriptor instead.
 func (*ForwardStart) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{27}
+	return file_warren_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ForwardStart) GetTask() string {
@@ -1602,7 +1714,7 @@ type ForwardResponse struct {
 
 func (x *ForwardResponse) Reset() {
 	*x = ForwardResponse{}
-	mi := &file_warren_proto_msgTypes[28]
+	mi := &file_warren_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1726,7 @@ func (x *ForwardResponse) String() string {
 func (*ForwardResponse) ProtoMessage() {}
 
 func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[28]
+	mi := &file_warren_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1739,7 @@ func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
 func (*ForwardResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{28}
+	return file_warren_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ForwardResponse) GetData() []byte {
@@ -1654,7 +1766,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_warren_proto_msgTypes[29]
+	mi := &file_warren_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1778,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[29]
+	mi := &file_warren_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1791,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{29}
+	return file_warren_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReadFilesRequest) GetTask() string {
@@ -1705,7 +1817,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_warren_proto_msgTypes[30]
+	mi := &file_warren_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1829,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[30]
+	mi := &file_warren_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1842,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{30}
+	return file_warren_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReadFilesResponse) GetData() []byte {
@@ -1750,7 +1862,7 @@ type WriteFilesRequest struct {
 
 func (x *WriteFilesRequest) Reset() {
 	*x = WriteFilesRequest{}
-	mi := &file_warren_proto_msgTypes[31]
+	mi := &file_warren_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1874,7 @@ func (x *WriteFilesRequest) String() string {
 func (*WriteFilesRequest) ProtoMessage() {}
 
 func (x *WriteFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[31]
+	mi := &file_warren_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1887,7 @@ func (x *WriteFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFilesRequest.ProtoReflect.Descriptor instead.
 func (*WriteFilesRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{31}
+	return file_warren_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WriteFilesRequest) GetStart() *WriteFilesStart {
@@ -1804,7 +1916,7 @@ type WriteFilesStart struct {
 
 func (x *WriteFilesStart) Reset() {
 	*x = WriteFilesStart{}
-	mi := &file_warren_proto_msgTypes[32]
+	mi := &file_warren_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1928,7 @@ func (x *WriteFilesStart) String() string {
 func (*WriteFilesStart) ProtoMessage() {}
 
 func (x *WriteFilesStart) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[32]
+	mi := &file_warren_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1941,7 @@ func (x *WriteFilesStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFilesStart.ProtoReflect.Descriptor instead.
 func (*WriteFilesStart) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{32}
+	return file_warren_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WriteFilesStart) GetTask() string {
@@ -1861,7 +1973,7 @@ type WriteFilesResponse struct {
 
 func (x *WriteFilesResponse) Reset() {
 	*x = WriteFilesResponse{}
-	mi := &file_warren_proto_msgTypes[33]
+	mi := &file_warren_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +1985,7 @@ func (x *WriteFilesResponse) String() string {
 func (*WriteFilesResponse) ProtoMessage() {}
 
 func (x *WriteFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[33]
+	mi := &file_warren_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +1998,7 @@ func (x *WriteFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFilesResponse.ProtoReflect.Descriptor instead.
 func (*WriteFilesResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{33}
+	return file_warren_proto_rawDescGZIP(), []int{35}
 }
 
 type UsageRequest struct {
@@ -1897,7 +2009,7 @@ type UsageRequest struct {
 
 func (x *UsageRequest) Reset() {
 	*x = UsageRequest{}
-	mi := &file_warren_proto_msgTypes[34]
+	mi := &file_warren_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2021,7 @@ func (x *UsageRequest) String() string {
 func (*UsageRequest) ProtoMessage() {}
 
 func (x *UsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[34]
+	mi := &file_warren_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2034,7 @@ func (x *UsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
 func (*UsageRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{34}
+	return file_warren_proto_rawDescGZIP(), []int{36}
 }
 
 // Counters are what was used since the thing that is counted began.
@@ -1942,7 +2054,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_warren_proto_msgTypes[35]
+	mi := &file_warren_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2066,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[35]
+	mi := &file_warren_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2079,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{35}
+	return file_warren_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Counters) GetCpuNanos() int64 {
@@ -2041,7 +2153,7 @@ type UsageResponse struct {
 
 func (x *UsageResponse) Reset() {
 	*x = UsageResponse{}
-	mi := &file_warren_proto_msgTypes[36]
+	mi := &file_warren_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2165,7 @@ func (x *UsageResponse) String() string {
 func (*UsageResponse) ProtoMessage() {}
 
 func (x *UsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[36]
+	mi := &file_warren_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2178,7 @@ func (x *UsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
 func (*UsageResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{36}
+	return file_warren_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UsageResponse) GetNode() string {
@@ -2130,7 +2242,7 @@ type TaskUsage struct {
 
 func (x *TaskUsage) Reset() {
 	*x = TaskUsage{}
-	mi := &file_warren_proto_msgTypes[37]
+	mi := &file_warren_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2254,7 @@ func (x *TaskUsage) String() string {
 func (*TaskUsage) ProtoMessage() {}
 
 func (x *TaskUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[37]
+	mi := &file_warren_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2267,7 @@ func (x *TaskUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
 func (*TaskUsage) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{37}
+	return file_warren_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TaskUsage) GetName() string {
@@ -2194,7 +2306,7 @@ type InfoRequest struct {
 
 func (x *InfoRequest) Reset() {
 	*x = InfoRequest{}
-	mi := &file_warren_proto_msgTypes[38]
+	mi := &file_warren_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2318,7 @@ func (x *InfoRequest) String() string {
 func (*InfoRequest) ProtoMessage() {}
 
 func (x *InfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[38]
+	mi := &file_warren_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2331,7 @@ func (x *InfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoRequest.ProtoReflect.Descriptor instead.
 func (*InfoRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{38}
+	return file_warren_proto_rawDescGZIP(), []int{40}
 }
 
 type InfoResponse struct {
@@ -2236,7 +2348,7 @@ type InfoResponse struct {
 
 func (x *InfoResponse) Reset() {
 	*x = InfoResponse{}
-	mi := &file_warren_proto_msgTypes[39]
+	mi := &file_warren_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2360,7 @@ func (x *InfoResponse) String() string {
 func (*InfoResponse) ProtoMessage() {}
 
 func (x *InfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[39]
+	mi := &file_warren_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2373,7 @@ func (x *InfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoResponse.ProtoReflect.Descriptor instead.
 func (*InfoResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{39}
+	return file_warren_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *InfoResponse) GetVersion() string {
@@ -2317,7 +2429,7 @@ type ReadyCheck struct {
 
 func (x *ReadyCheck) Reset() {
 	*x = ReadyCheck{}
-	mi := &file_warren_proto_msgTypes[40]
+	mi := &file_warren_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2441,7 @@ func (x *ReadyCheck) String() string {
 func (*ReadyCheck) ProtoMessage() {}
 
 func (x *ReadyCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[40]
+	mi := &file_warren_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2454,7 @@ func (x *ReadyCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadyCheck.ProtoReflect.Descriptor instead.
 func (*ReadyCheck) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{40}
+	return file_warren_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReadyCheck) GetName() string {
@@ -2374,7 +2486,7 @@ type GraphRequest struct {
 
 func (x *GraphRequest) Reset() {
 	*x = GraphRequest{}
-	mi := &file_warren_proto_msgTypes[41]
+	mi := &file_warren_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2498,7 @@ func (x *GraphRequest) String() string {
 func (*GraphRequest) ProtoMessage() {}
 
 func (x *GraphRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[41]
+	mi := &file_warren_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2511,7 @@ func (x *GraphRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GraphRequest.ProtoReflect.Descriptor instead.
 func (*GraphRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{41}
+	return file_warren_proto_rawDescGZIP(), []int{43}
 }
 
 type GraphResponse struct {
@@ -2411,7 +2523,7 @@ type GraphResponse struct {
 
 func (x *GraphResponse) Reset() {
 	*x = GraphResponse{}
-	mi := &file_warren_proto_msgTypes[42]
+	mi := &file_warren_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2535,7 @@ func (x *GraphResponse) String() string {
 func (*GraphResponse) ProtoMessage() {}
 
 func (x *GraphResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[42]
+	mi := &file_warren_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,10 +2548,99 @@ func (x *GraphResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GraphResponse.ProtoReflect.Descriptor instead.
 func (*GraphResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{42}
+	return file_warren_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GraphResponse) GetLines() []string {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+type WhyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyRequest) Reset() {
+	*x = WhyRequest{}
+	mi := &file_warren_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyRequest) ProtoMessage() {}
+
+func (x *WhyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
+func (*WhyRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *WhyRequest) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// WhyResponse is what is printed: first the cause, last lines that begin with "try: ".
+type WhyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lines         []string               `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyResponse) Reset() {
+	*x = WhyResponse{}
+	mi := &file_warren_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyResponse) ProtoMessage() {}
+
+func (x *WhyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
+func (*WhyResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *WhyResponse) GetLines() []string {
 	if x != nil {
 		return x.Lines
 	}
@@ -2455,7 +2656,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_warren_proto_msgTypes[43]
+	mi := &file_warren_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2668,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[43]
+	mi := &file_warren_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2681,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{43}
+	return file_warren_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *StopRequest) GetTasks() bool {
@@ -2498,7 +2699,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_warren_proto_msgTypes[44]
+	mi := &file_warren_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +2711,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[44]
+	mi := &file_warren_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +2724,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{44}
+	return file_warren_proto_rawDescGZIP(), []int{48}
 }
 
 // ErrorDetail lets the other side rebuild an error: what it is, not only what it says.
@@ -2539,7 +2740,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_warren_proto_msgTypes[45]
+	mi := &file_warren_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2752,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[45]
+	mi := &file_warren_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2765,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{45}
+	return file_warren_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ErrorDetail) GetText() string {
@@ -2606,7 +2807,7 @@ type InvalidObject struct {
 
 func (x *InvalidObject) Reset() {
 	*x = InvalidObject{}
-	mi := &file_warren_proto_msgTypes[46]
+	mi := &file_warren_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +2819,7 @@ func (x *InvalidObject) String() string {
 func (*InvalidObject) ProtoMessage() {}
 
 func (x *InvalidObject) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[46]
+	mi := &file_warren_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +2832,7 @@ func (x *InvalidObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidObject.ProtoReflect.Descriptor instead.
 func (*InvalidObject) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{46}
+	return file_warren_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *InvalidObject) GetKey() *Key {
@@ -2659,7 +2860,7 @@ type Conflict struct {
 
 func (x *Conflict) Reset() {
 	*x = Conflict{}
-	mi := &file_warren_proto_msgTypes[47]
+	mi := &file_warren_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2872,7 @@ func (x *Conflict) String() string {
 func (*Conflict) ProtoMessage() {}
 
 func (x *Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[47]
+	mi := &file_warren_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2885,7 @@ func (x *Conflict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
 func (*Conflict) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{47}
+	return file_warren_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Conflict) GetKey() *Key {
@@ -2718,7 +2919,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_warren_proto_msgTypes[48]
+	mi := &file_warren_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2730,7 +2931,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_warren_proto_msgTypes[48]
+	mi := &file_warren_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2743,7 +2944,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_warren_proto_rawDescGZIP(), []int{48}
+	return file_warren_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Problem) GetPath() string {
@@ -2813,15 +3014,18 @@ const file_warren_proto_rawDesc = "" +
 	"\aLogLine\x12\x14\n" +
 	"\x05nanos\x18\x01 \x01(\x03R\x05nanos\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\fR\x04text\"\x8a\x01\n" +
+	"\x04text\x18\x03 \x01(\fR\x04text\"\xba\x01\n" +
 	"\x05Image\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x1c\n" +
 	"\tplatforms\x18\x04 \x03(\tR\tplatforms\x12#\n" +
-	"\rcreated_nanos\x18\x05 \x01(\x03R\fcreatedNanos\"(\n" +
+	"\rcreated_nanos\x18\x05 \x01(\x03R\fcreatedNanos\x12\x16\n" +
+	"\x06pinned\x18\x06 \x01(\bR\x06pinned\x12\x16\n" +
+	"\x06status\x18\a \x01(\tR\x06status\":\n" +
 	"\x12ImportImageRequest\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"?\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x10\n" +
+	"\x03pin\x18\x02 \x01(\bR\x03pin\"?\n" +
 	"\x13ImportImageResponse\x12(\n" +
 	"\x06images\x18\x01 \x03(\v2\x10.warren.v1.ImageR\x06images\"\x13\n" +
 	"\x11ListImagesRequest\">\n" +
@@ -2829,7 +3033,11 @@ const file_warren_proto_rawDesc = "" +
 	"\x06images\x18\x01 \x03(\v2\x10.warren.v1.ImageR\x06images\"*\n" +
 	"\x12RemoveImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\"\x15\n" +
-	"\x13RemoveImageResponse\"\xa6\x01\n" +
+	"\x13RemoveImageResponse\"?\n" +
+	"\x0fPinImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x16\n" +
+	"\x06pinned\x18\x02 \x01(\bR\x06pinned\"\x12\n" +
+	"\x10PinImageResponse\"\xa6\x01\n" +
 	"\vExecRequest\x12*\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.warren.v1.ExecStartR\x05start\x12\x14\n" +
 	"\x05stdin\x18\x02 \x01(\fR\x05stdin\x12\x10\n" +
@@ -2913,6 +3121,11 @@ const file_warren_proto_rawDesc = "" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"\x0e\n" +
 	"\fGraphRequest\"%\n" +
 	"\rGraphResponse\x12\x14\n" +
+	"\x05lines\x18\x01 \x03(\tR\x05lines\".\n" +
+	"\n" +
+	"WhyRequest\x12 \n" +
+	"\x03key\x18\x01 \x01(\v2\x0e.warren.v1.KeyR\x03key\"#\n" +
+	"\vWhyResponse\x12\x14\n" +
 	"\x05lines\x18\x01 \x03(\tR\x05lines\"#\n" +
 	"\vStopRequest\x12\x14\n" +
 	"\x05tasks\x18\x01 \x01(\bR\x05tasks\"\x0e\n" +
@@ -2936,7 +3149,7 @@ const file_warren_proto_rawDesc = "" +
 	"\x03PUT\x10\x00\x12\n" +
 	"\n" +
 	"\x06DELETE\x10\x01\x12\t\n" +
-	"\x05CHECK\x10\x022\x9e\b\n" +
+	"\x05CHECK\x10\x022\x99\t\n" +
 	"\x06Warren\x124\n" +
 	"\x03Get\x12\x15.warren.v1.GetRequest\x1a\x16.warren.v1.GetResponse\x129\n" +
 	"\x04List\x12\x16.warren.v1.ListRequest\x1a\x17.warren.v1.ListResponse0\x01\x12<\n" +
@@ -2946,7 +3159,8 @@ const file_warren_proto_rawDesc = "" +
 	"\vImportImage\x12\x1d.warren.v1.ImportImageRequest\x1a\x1e.warren.v1.ImportImageResponse(\x01\x12I\n" +
 	"\n" +
 	"ListImages\x12\x1c.warren.v1.ListImagesRequest\x1a\x1d.warren.v1.ListImagesResponse\x12L\n" +
-	"\vRemoveImage\x12\x1d.warren.v1.RemoveImageRequest\x1a\x1e.warren.v1.RemoveImageResponse\x12;\n" +
+	"\vRemoveImage\x12\x1d.warren.v1.RemoveImageRequest\x1a\x1e.warren.v1.RemoveImageResponse\x12C\n" +
+	"\bPinImage\x12\x1a.warren.v1.PinImageRequest\x1a\x1b.warren.v1.PinImageResponse\x12;\n" +
 	"\x04Exec\x12\x16.warren.v1.ExecRequest\x1a\x17.warren.v1.ExecResponse(\x010\x01\x12D\n" +
 	"\aForward\x12\x19.warren.v1.ForwardRequest\x1a\x1a.warren.v1.ForwardResponse(\x010\x01\x12H\n" +
 	"\tReadFiles\x12\x1b.warren.v1.ReadFilesRequest\x1a\x1c.warren.v1.ReadFilesResponse0\x01\x12K\n" +
@@ -2954,7 +3168,8 @@ const file_warren_proto_rawDesc = "" +
 	"WriteFiles\x12\x1c.warren.v1.WriteFilesRequest\x1a\x1d.warren.v1.WriteFilesResponse(\x01\x12:\n" +
 	"\x05Usage\x12\x17.warren.v1.UsageRequest\x1a\x18.warren.v1.UsageResponse\x127\n" +
 	"\x04Info\x12\x16.warren.v1.InfoRequest\x1a\x17.warren.v1.InfoResponse\x12:\n" +
-	"\x05Graph\x12\x17.warren.v1.GraphRequest\x1a\x18.warren.v1.GraphResponse\x127\n" +
+	"\x05Graph\x12\x17.warren.v1.GraphRequest\x1a\x18.warren.v1.GraphResponse\x124\n" +
+	"\x03Why\x12\x15.warren.v1.WhyRequest\x1a\x16.warren.v1.WhyResponse\x127\n" +
 	"\x04Stop\x12\x16.warren.v1.StopRequest\x1a\x17.warren.v1.StopResponseB)Z'warren.io/warren/runtime/server/api;apib\x06proto3"
 
 var (
@@ -2970,7 +3185,7 @@ func file_warren_proto_rawDescGZIP() []byte {
 }
 
 var file_warren_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_warren_proto_goTypes = []any{
 	(Verb)(0),                   // 0: warren.v1.Verb
 	(*Key)(nil),                 // 1: warren.v1.Key
@@ -2995,33 +3210,37 @@ var file_warren_proto_goTypes = []any{
 	(*ListImagesResponse)(nil),  // 20: warren.v1.ListImagesResponse
 	(*RemoveImageRequest)(nil),  // 21: warren.v1.RemoveImageRequest
 	(*RemoveImageResponse)(nil), // 22: warren.v1.RemoveImageResponse
-	(*ExecRequest)(nil),         // 23: warren.v1.ExecRequest
-	(*ExecStart)(nil),           // 24: warren.v1.ExecStart
-	(*TerminalSize)(nil),        // 25: warren.v1.TerminalSize
-	(*ExecResponse)(nil),        // 26: warren.v1.ExecResponse
-	(*ForwardRequest)(nil),      // 27: warren.v1.ForwardRequest
-	(*ForwardStart)(nil),        // 28: warren.v1.ForwardStart
-	(*ForwardResponse)(nil),     // 29: warren.v1.ForwardResponse
-	(*ReadFilesRequest)(nil),    // 30: warren.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),   // 31: warren.v1.ReadFilesResponse
-	(*WriteFilesRequest)(nil),   // 32: warren.v1.WriteFilesRequest
-	(*WriteFilesStart)(nil),     // 33: warren.v1.WriteFilesStart
-	(*WriteFilesResponse)(nil),  // 34: warren.v1.WriteFilesResponse
-	(*UsageRequest)(nil),        // 35: warren.v1.UsageRequest
-	(*Counters)(nil),            // 36: warren.v1.Counters
-	(*UsageResponse)(nil),       // 37: warren.v1.UsageResponse
-	(*TaskUsage)(nil),           // 38: warren.v1.TaskUsage
-	(*InfoRequest)(nil),         // 39: warren.v1.InfoRequest
-	(*InfoResponse)(nil),        // 40: warren.v1.InfoResponse
-	(*ReadyCheck)(nil),          // 41: warren.v1.ReadyCheck
-	(*GraphRequest)(nil),        // 42: warren.v1.GraphRequest
-	(*GraphResponse)(nil),       // 43: warren.v1.GraphResponse
-	(*StopRequest)(nil),         // 44: warren.v1.StopRequest
-	(*StopResponse)(nil),        // 45: warren.v1.StopResponse
-	(*ErrorDetail)(nil),         // 46: warren.v1.ErrorDetail
-	(*InvalidObject)(nil),       // 47: warren.v1.InvalidObject
-	(*Conflict)(nil),            // 48: warren.v1.Conflict
-	(*Problem)(nil),             // 49: warren.v1.Problem
+	(*PinImageRequest)(nil),     // 23: warren.v1.PinImageRequest
+	(*PinImageResponse)(nil),    // 24: warren.v1.PinImageResponse
+	(*ExecRequest)(nil),         // 25: warren.v1.ExecRequest
+	(*ExecStart)(nil),           // 26: warren.v1.ExecStart
+	(*TerminalSize)(nil),        // 27: warren.v1.TerminalSize
+	(*ExecResponse)(nil),        // 28: warren.v1.ExecResponse
+	(*ForwardRequest)(nil),      // 29: warren.v1.ForwardRequest
+	(*ForwardStart)(nil),        // 30: warren.v1.ForwardStart
+	(*ForwardResponse)(nil),     // 31: warren.v1.ForwardResponse
+	(*ReadFilesRequest)(nil),    // 32: warren.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),   // 33: warren.v1.ReadFilesResponse
+	(*WriteFilesRequest)(nil),   // 34: warren.v1.WriteFilesRequest
+	(*WriteFilesStart)(nil),     // 35: warren.v1.WriteFilesStart
+	(*WriteFilesResponse)(nil),  // 36: warren.v1.WriteFilesResponse
+	(*UsageRequest)(nil),        // 37: warren.v1.UsageRequest
+	(*Counters)(nil),            // 38: warren.v1.Counters
+	(*UsageResponse)(nil),       // 39: warren.v1.UsageResponse
+	(*TaskUsage)(nil),           // 40: warren.v1.TaskUsage
+	(*InfoRequest)(nil),         // 41: warren.v1.InfoRequest
+	(*InfoResponse)(nil),        // 42: warren.v1.InfoResponse
+	(*ReadyCheck)(nil),          // 43: warren.v1.ReadyCheck
+	(*GraphRequest)(nil),        // 44: warren.v1.GraphRequest
+	(*GraphResponse)(nil),       // 45: warren.v1.GraphResponse
+	(*WhyRequest)(nil),          // 46: warren.v1.WhyRequest
+	(*WhyResponse)(nil),         // 47: warren.v1.WhyResponse
+	(*StopRequest)(nil),         // 48: warren.v1.StopRequest
+	(*StopResponse)(nil),        // 49: warren.v1.StopResponse
+	(*ErrorDetail)(nil),         // 50: warren.v1.ErrorDetail
+	(*InvalidObject)(nil),       // 51: warren.v1.InvalidObject
+	(*Conflict)(nil),            // 52: warren.v1.Conflict
+	(*Problem)(nil),             // 53: warren.v1.Problem
 }
 var file_warren_proto_depIdxs = []int32{
 	1,  // 0: warren.v1.Object.key:type_name -> warren.v1.Key
@@ -3037,57 +3256,62 @@ var file_warren_proto_depIdxs = []int32{
 	15, // 10: warren.v1.LogsResponse.lines:type_name -> warren.v1.LogLine
 	16, // 11: warren.v1.ImportImageResponse.images:type_name -> warren.v1.Image
 	16, // 12: warren.v1.ListImagesResponse.images:type_name -> warren.v1.Image
-	24, // 13: warren.v1.ExecRequest.start:type_name -> warren.v1.ExecStart
-	25, // 14: warren.v1.ExecRequest.size:type_name -> warren.v1.TerminalSize
-	25, // 15: warren.v1.ExecStart.size:type_name -> warren.v1.TerminalSize
-	28, // 16: warren.v1.ForwardRequest.start:type_name -> warren.v1.ForwardStart
-	33, // 17: warren.v1.WriteFilesRequest.start:type_name -> warren.v1.WriteFilesStart
-	36, // 18: warren.v1.UsageResponse.total:type_name -> warren.v1.Counters
-	38, // 19: warren.v1.UsageResponse.tasks:type_name -> warren.v1.TaskUsage
-	36, // 20: warren.v1.TaskUsage.counters:type_name -> warren.v1.Counters
-	41, // 21: warren.v1.InfoResponse.ready:type_name -> warren.v1.ReadyCheck
-	48, // 22: warren.v1.ErrorDetail.conflict:type_name -> warren.v1.Conflict
-	47, // 23: warren.v1.ErrorDetail.invalid:type_name -> warren.v1.InvalidObject
-	1,  // 24: warren.v1.InvalidObject.key:type_name -> warren.v1.Key
-	49, // 25: warren.v1.InvalidObject.problems:type_name -> warren.v1.Problem
-	1,  // 26: warren.v1.Conflict.key:type_name -> warren.v1.Key
-	4,  // 27: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
-	6,  // 28: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
-	8,  // 29: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
-	11, // 30: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
-	13, // 31: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
-	17, // 32: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
-	19, // 33: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
-	21, // 34: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
-	23, // 35: warren.v1.Warren.Exec:input_type -> warren.v1.ExecRequest
-	27, // 36: warren.v1.Warren.Forward:input_type -> warren.v1.ForwardRequest
-	30, // 37: warren.v1.Warren.ReadFiles:input_type -> warren.v1.ReadFilesRequest
-	32, // 38: warren.v1.Warren.WriteFiles:input_type -> warren.v1.WriteFilesRequest
-	35, // 39: warren.v1.Warren.Usage:input_type -> warren.v1.UsageRequest
-	39, // 40: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
-	42, // 41: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
-	44, // 42: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
-	5,  // 43: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
-	7,  // 44: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
-	9,  // 45: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
-	12, // 46: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
-	14, // 47: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
-	18, // 48: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
-	20, // 49: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
-	22, // 50: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
-	26, // 51: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
-	29, // 52: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
-	31, // 53: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
-	34, // 54: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
-	37, // 55: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
-	40, // 56: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
-	43, // 57: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
-	45, // 58: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
-	43, // [43:59] is the sub-list for method output_type
-	27, // [27:43] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	26, // 13: warren.v1.ExecRequest.start:type_name -> warren.v1.ExecStart
+	27, // 14: warren.v1.ExecRequest.size:type_name -> warren.v1.TerminalSize
+	27, // 15: warren.v1.ExecStart.size:type_name -> warren.v1.TerminalSize
+	30, // 16: warren.v1.ForwardRequest.start:type_name -> warren.v1.ForwardStart
+	35, // 17: warren.v1.WriteFilesRequest.start:type_name -> warren.v1.WriteFilesStart
+	38, // 18: warren.v1.UsageResponse.total:type_name -> warren.v1.Counters
+	40, // 19: warren.v1.UsageResponse.tasks:type_name -> warren.v1.TaskUsage
+	38, // 20: warren.v1.TaskUsage.counters:type_name -> warren.v1.Counters
+	43, // 21: warren.v1.InfoResponse.ready:type_name -> warren.v1.ReadyCheck
+	1,  // 22: warren.v1.WhyRequest.key:type_name -> warren.v1.Key
+	52, // 23: warren.v1.ErrorDetail.conflict:type_name -> warren.v1.Conflict
+	51, // 24: warren.v1.ErrorDetail.invalid:type_name -> warren.v1.InvalidObject
+	1,  // 25: warren.v1.InvalidObject.key:type_name -> warren.v1.Key
+	53, // 26: warren.v1.InvalidObject.problems:type_name -> warren.v1.Problem
+	1,  // 27: warren.v1.Conflict.key:type_name -> warren.v1.Key
+	4,  // 28: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
+	6,  // 29: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
+	8,  // 30: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
+	11, // 31: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
+	13, // 32: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
+	17, // 33: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
+	19, // 34: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
+	21, // 35: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
+	23, // 36: warren.v1.Warren.PinImage:input_type -> warren.v1.PinImageRequest
+	25, // 37: warren.v1.Warren.Exec:input_type -> warren.v1.ExecRequest
+	29, // 38: warren.v1.Warren.Forward:input_type -> warren.v1.ForwardRequest
+	32, // 39: warren.v1.Warren.ReadFiles:input_type -> warren.v1.ReadFilesRequest
+	34, // 40: warren.v1.Warren.WriteFiles:input_type -> warren.v1.WriteFilesRequest
+	37, // 41: warren.v1.Warren.Usage:input_type -> warren.v1.UsageRequest
+	41, // 42: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
+	44, // 43: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
+	46, // 44: warren.v1.Warren.Why:input_type -> warren.v1.WhyRequest
+	48, // 45: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
+	5,  // 46: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
+	7,  // 47: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
+	9,  // 48: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
+	12, // 49: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
+	14, // 50: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
+	18, // 51: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
+	20, // 52: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
+	22, // 53: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
+	24, // 54: warren.v1.Warren.PinImage:output_type -> warren.v1.PinImageResponse
+	28, // 55: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
+	31, // 56: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
+	33, // 57: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
+	36, // 58: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
+	39, // 59: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
+	42, // 60: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
+	45, // 61: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
+	47, // 62: warren.v1.Warren.Why:output_type -> warren.v1.WhyResponse
+	49, // 63: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
+	46, // [46:64] is the sub-list for method output_type
+	28, // [28:46] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_warren_proto_init() }
@@ -3101,7 +3325,7 @@ func file_warren_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_warren_proto_rawDesc), len(file_warren_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

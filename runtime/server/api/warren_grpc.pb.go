@@ -30,6 +30,7 @@ const (
 	Warren_ImportImage_FullMethodName = "/warren.v1.Warren/ImportImage"
 	Warren_ListImages_FullMethodName  = "/warren.v1.Warren/ListImages"
 	Warren_RemoveImage_FullMethodName = "/warren.v1.Warren/RemoveImage"
+	Warren_PinImage_FullMethodName    = "/warren.v1.Warren/PinImage"
 	Warren_Exec_FullMethodName        = "/warren.v1.Warren/Exec"
 	Warren_Forward_FullMethodName     = "/warren.v1.Warren/Forward"
 	Warren_ReadFiles_FullMethodName   = "/warren.v1.Warren/ReadFiles"
@@ -37,6 +38,7 @@ const (
 	Warren_Usage_FullMethodName       = "/warren.v1.Warren/Usage"
 	Warren_Info_FullMethodName        = "/warren.v1.Warren/Info"
 	Warren_Graph_FullMethodName       = "/warren.v1.Warren/Graph"
+	Warren_Why_FullMethodName         = "/warren.v1.Warren/Why"
 	Warren_Stop_FullMethodName        = "/warren.v1.Warren/Stop"
 )
 
@@ -60,6 +62,8 @@ type WarrenClient interface {
 	ImportImage(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportImageRequest, ImportImageResponse], error)
 	ListImages(ctx context.Context, in *ListImagesRequest, opts ...grpc.CallOption) (*ListImagesResponse, error)
 	RemoveImage(ctx context.Context, in *RemoveImageRequest, opts ...grpc.CallOption) (*RemoveImageResponse, error)
+	// PinImage keeps an image from being collected for lack of space, or allows that again.
+	PinImage(ctx context.Context, in *PinImageRequest, opts ...grpc.CallOption) (*PinImageResponse, error)
 	// Exec runs a command in a running task. The first request says which; input, sizes and signals follow.
 	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
 	// Forward carries one connection to a port of a task. The first answer, empty, says that it is open.
@@ -74,6 +78,8 @@ type WarrenClient interface {
 	Info(ctx context.Context, in *InfoRequest, opts ...grpc.CallOption) (*InfoResponse, error)
 	// Graph prints which controller reads and writes what.
 	Graph(ctx context.Context, in *GraphRequest, opts ...grpc.CallOption) (*GraphResponse, error)
+	// Why answers in sentences why a task, a service or a node is as it is.
+	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error)
 	// Stop ends warren; its tasks go on unless asked otherwise.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 }
@@ -196,6 +202,16 @@ func (c *warrenClient) RemoveImage(ctx context.Context, in *RemoveImageRequest, 
 	return out, nil
 }
 
+func (c *warrenClient) PinImage(ctx context.Context, in *PinImageRequest, opts ...grpc.CallOption) (*PinImageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PinImageResponse)
+	err := c.cc.Invoke(ctx, Warren_PinImage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *warrenClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[4], Warren_Exec_FullMethodName, cOpts...)
@@ -284,6 +300,16 @@ func (c *warrenClient) Graph(ctx context.Context, in *GraphRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *warrenClient) Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WhyResponse)
+	err := c.cc.Invoke(ctx, Warren_Why_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *warrenClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -314,6 +340,8 @@ type WarrenServer interface {
 	ImportImage(grpc.ClientStreamingServer[ImportImageRequest, ImportImageResponse]) error
 	ListImages(context.Context, *ListImagesRequest) (*ListImagesResponse, error)
 	RemoveImage(context.Context, *RemoveImageRequest) (*RemoveImageResponse, error)
+	// PinImage keeps an image from being collected for lack of space, or allows that again.
+	PinImage(context.Context, *PinImageRequest) (*PinImageResponse, error)
 	// Exec runs a command in a running task. The first request says which; input, sizes and signals follow.
 	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
 	// Forward carries one connection to a port of a task. The first answer, empty, says that it is open.
@@ -328,6 +356,8 @@ type WarrenServer interface {
 	Info(context.Context, *InfoRequest) (*InfoResponse, error)
 	// Graph prints which controller reads and writes what.
 	Graph(context.Context, *GraphRequest) (*GraphResponse, error)
+	// Why answers in sentences why a task, a service or a node is as it is.
+	Why(context.Context, *WhyRequest) (*WhyResponse, error)
 	// Stop ends warren; its tasks go on unless asked otherwise.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	mustEmbedUnimplementedWarrenServer()
@@ -364,6 +394,9 @@ func (UnimplementedWarrenServer) ListImages(context.Context, *ListImagesRequest)
 func (UnimplementedWarrenServer) RemoveImage(context.Context, *RemoveImageRequest) (*RemoveImageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveImage not implemented")
 }
+func (UnimplementedWarrenServer) PinImage(context.Context, *PinImageRequest) (*PinImageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PinImage not implemented")
+}
 func (UnimplementedWarrenServer) Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
 	return status.Error(codes.Unimplemented, "method Exec not implemented")
 }
@@ -384,6 +417,9 @@ func (UnimplementedWarrenServer) Info(context.Context, *InfoRequest) (*InfoRespo
 }
 func (UnimplementedWarrenServer) Graph(context.Context, *GraphRequest) (*GraphResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Graph not implemented")
+}
+func (UnimplementedWarrenServer) Why(context.Context, *WhyRequest) (*WhyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Why not implemented")
 }
 func (UnimplementedWarrenServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -521,6 +557,24 @@ func _Warren_RemoveImage_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Warren_PinImage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PinImageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WarrenServer).PinImage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Warren_PinImage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WarrenServer).PinImage(ctx, req.(*PinImageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Warren_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(WarrenServer).Exec(&grpc.GenericServerStream[ExecRequest, ExecResponse]{ServerStream: stream})
 }
@@ -607,6 +661,24 @@ func _Warren_Graph_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Warren_Why_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WhyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WarrenServer).Why(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Warren_Why_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WarrenServer).Why(ctx, req.(*WhyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Warren_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
 	if err := dec(in); err != nil {
@@ -649,6 +721,10 @@ var Warren_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Warren_RemoveImage_Handler,
 		},
 		{
+			MethodName: "PinImage",
+			Handler:    _Warren_PinImage_Handler,
+		},
+		{
 			MethodName: "Usage",
 			Handler:    _Warren_Usage_Handler,
 		},
@@ -659,6 +735,10 @@ var Warren_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Graph",
 			Handler:    _Warren_Graph_Handler,
+		},
+		{
+			MethodName: "Why",
+			Handler:    _Warren_Why_Handler,
 		},
 		{
 			MethodName: "Stop",

@@ -105,7 +105,7 @@ func BenchmarkLogs(b *testing.B) {
 // sink takes archives and forgets them.
 type sink struct{ host.Images }
 
-func (sink) Import(_ context.Context, r io.Reader) ([]host.Image, error) {
+func (sink) Import(_ context.Context, r io.Reader, _ host.ImportOptions) ([]host.Image, error) {
 	_, err := io.Copy(io.Discard, r)
 	return nil, err
 }
@@ -115,7 +115,7 @@ func BenchmarkImportImage(b *testing.B) {
 	archive := make([]byte, 64<<20)
 	b.SetBytes(int64(len(archive)))
 	for b.Loop() {
-		if _, err := s.ImportImage(b.Context(), bytes.NewReader(archive)); err != nil {
+		if _, err := s.ImportImage(b.Context(), bytes.NewReader(archive), host.ImportOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
@@ -50,7 +51,7 @@ func TestUnreachableSaysWhy(t *testing.T) {
 		_, _, e2 := s.List(t.Context())
 		_, e3 := s.Commit(t.Context(), store.CreateOp(meta.New[v1.Service]("x")))
 		e4 := (<-s.Watch(t.Context(), 1)).Err
-		_, e5 := s.ImportImage(t.Context(), strings.NewReader("x"))
+		_, e5 := s.ImportImage(t.Context(), strings.NewReader("x"), host.ImportOptions{})
 		for i, err := range []error{e1, e2, e3, e4, e5} {
 			if !errors.Is(err, grpcstore.ErrUnavailable) || !errors.Is(err, x.is) || errors.Is(err, store.ErrUnknown) {
 				t.Errorf("%s: call %d: wrong class: %v", x.target, i, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/server/api"
 	"warren.io/warren/runtime/store"
@@ -35,6 +36,12 @@ func (c *Conn) Info(ctx context.Context) (Info, error) {
 // Graph returns the contracts of all controllers, one line each.
 func (c *Conn) Graph(ctx context.Context) ([]string, error) {
 	r, err := c.api.Graph(ctx, &api.GraphRequest{})
+	return r.GetLines(), c.explain(ctx, err)
+}
+
+// Why asks why a task, a service or a node is as it is, and returns the lines of the answer.
+func (c *Conn) Why(ctx context.Context, key meta.Key) ([]string, error) {
+	r, err := c.api.Why(ctx, &api.WhyRequest{Key: api.ToKey(key)})
 	return r.GetLines(), c.explain(ctx, err)
 }
 
@@ -83,8 +90,14 @@ func (c *Conn) RemoveImage(ctx context.Context, image string) error {
 	return c.explain(ctx, err)
 }
 
-// ImportImage sends an OCI or docker archive to the node and returns what it added.
-func (c *Conn) ImportImage(ctx context.Context, archive io.Reader) ([]host.Image, error) {
+// PinImage keeps an image, by name or digest, from being collected for lack of space, or allows that again.
+func (c *Conn) PinImage(ctx context.Context, image string, pinned bool) error {
+	_, err := c.api.PinImage(ctx, &api.PinImageRequest{Image: image, Pinned: pinned})
+	return c.explain(ctx, err)
+}
+
+// ImportImage sends an OCI or docker archive to the node and returns what it added. Of o only Pin has a meaning here.
+func (c *Conn) ImportImage(ctx context.Context, archive io.Reader, o host.ImportOptions) ([]host.Image, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out, err := c.api.ImportImage(ctx)
@@ -96,7 +109,7 @@ func (c *Conn) ImportImage(ctx context.Context, archive io.Reader) ([]host.Image
 		n, err := archive.Read(buf)
 		if n > 0 {
 			// An error of Send is only io.EOF; what it was about comes with the answer.
-			if out.Send(&api.ImportImageRequest{Data: buf[:n]}) != nil {
+			if out.Send(&api.ImportImageRequest{Data: buf[:n], Pin: o.Pin}) != nil {
 				break
 			}
 		}
