@@ -223,9 +223,9 @@ func (someLogs) Read(ctx context.Context, task string, o host.LogOptions, emit f
 }
 
 // someImages has one image until it is removed.
-type someImages struct{ gone bool }
+type someImages struct{ gone, pinned bool }
 
-func (s *someImages) Import(_ context.Context, r io.Reader) ([]host.Image, error) {
+func (s *someImages) Import(_ context.Context, r io.Reader, o host.ImportOptions) ([]host.Image, error) {
 	data, err := io.ReadAll(r)
 	if err == nil && !strings.HasPrefix(string(data), "archive") {
 		err = errors.New("is no archive of images")
@@ -233,7 +233,7 @@ func (s *someImages) Import(_ context.Context, r io.Reader) ([]host.Image, error
 	if err != nil {
 		return nil, err
 	}
-	s.gone = false
+	s.gone, s.pinned = false, s.pinned || o.Pin
 	return s.List(context.Background())
 }
 
@@ -242,7 +242,15 @@ func (s *someImages) List(context.Context) ([]host.Image, error) {
 		return nil, nil
 	}
 	return []host.Image{{Name: "warren.io/hello:1", Digest: "sha256:" + strings.Repeat("a", 64), Size: 5 << 20,
-		Platforms: []string{"linux/amd64"}, Created: noon.Add(-72 * time.Hour)}}, nil
+		Platforms: []string{"linux/amd64"}, Created: noon.Add(-72 * time.Hour), Pinned: s.pinned}}, nil
+}
+
+func (s *someImages) Pin(_ context.Context, name string, pinned bool) error {
+	if s.gone || name != "warren.io/hello:1" {
+		return fmt.Errorf("pin image %s: %w", name, host.ErrNotFound)
+	}
+	s.pinned = pinned
+	return nil
 }
 
 func (s *someImages) Remove(_ context.Context, name string) error {
