@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -124,6 +126,33 @@ const asRoot = "sudo warrenctl ..."
 
 // keysHelp says how to come by what another machine demands.
 const keysHelp = "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of that node, as it made them in DATA_DIR/keys"
+
+// unexpected makes one line of a mistake of this program itself: where and what, for those who can mend it.
+func (p *program) unexpected(code *int) {
+	x := recover()
+	if x == nil {
+		return
+	}
+	place := "?"
+	frames := runtime.CallersFrames(callers())
+	for more, below := true, false; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if below && !strings.HasPrefix(f.Function, "runtime.") {
+			place = fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+			break
+		}
+		below = below || f.Function == "runtime.gopanic"
+	}
+	p.note("warrenctl: mistake in this program, at %s: %s", place, clean(fmt.Sprint(x)))
+	p.note("try: another way, and please report this line, the command and what warrenctl version prints")
+	*code = codeFailed
+}
+
+func callers() []uintptr {
+	pc := make([]uintptr, 64)
+	return pc[:runtime.Callers(3, pc)]
+}
 
 // late tells whether an error is the end of a wait, and not of the whole command.
 func late(ctx, timed context.Context, err error) bool {

@@ -76,6 +76,9 @@ func kindNames() string {
 
 func queryOf(c *cli.Context) (*query, error) {
 	q := &query{selector: c.String("selector")}
+	if _, err := meta.ParseSelector(q.selector); err != nil {
+		return nil, usagef("%v", err)
+	}
 	words := c.Args().Slice()
 	if len(words) == 0 {
 		return nil, try(usagef("get what?"), "warrenctl get all")

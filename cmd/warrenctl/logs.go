@@ -56,7 +56,10 @@ func (p *program) logsOf(c *cli.Context) (*logs, error) {
 		return nil, usagef("an attempt that is over cannot be followed: --previous and --follow exclude each other")
 	}
 	o := host.LogOptions{Tail: c.Int("tail"), Previous: c.Bool("previous")}
-	var err error
+	_, err := meta.ParseSelector(labels)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
 	if o.Since, err = p.since(c.String("since")); err != nil {
 		return nil, err
 	}
@@ -161,8 +164,19 @@ func (l *logs) print(ctx context.Context) error {
 			readers = append(readers, l.read(ctx, o.Meta().Name))
 		}
 	}
+	if len(readers) == 0 {
+		l.p.note("no tasks%s", l.chosen())
+	}
 	l.merge(readers)
 	return l.failures(readers)
+}
+
+// chosen says of what there are no tasks.
+func (l *logs) chosen() string {
+	if l.labels != "" {
+		return " with " + l.labels
+	}
+	return " of " + strings.Join(meta.SortedKeys(l.services), ", ")
 }
 
 func (l *logs) list(ctx context.Context) ([]meta.Object, error) {

@@ -60,7 +60,8 @@ func (w *whole) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *program) main(ctx context.Context, args []string) int {
+func (p *program) main(ctx context.Context, args []string) (code int) {
+	defer p.unexpected(&code)
 	out := &whole{Writer: p.out}
 	p.out = out
 	app := p.app()

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-
-	"warren.io/warren/apis/meta"
 )
 
 // right is one command line without a mistake for each verb. Those that ask a node are marked, so that the walks below can
@@ -242,7 +240,7 @@ func TestEveryVerbOnNothing(t *testing.T) {
 			t.Errorf("get %s of nothing: %+v", k, o)
 		}
 	}
-	_ = meta.Key{}
+
 }
 
 // Ctrl-C ends each verb that waits for a node that does not answer, with the code for it and no other word.
