@@ -1,7 +1,6 @@
 package containerd
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -25,7 +24,7 @@ func (h *Host) Usage(ctx context.Context) (host.Usage, error) {
 	if err != nil {
 		return host.Usage{}, fmt.Errorf("read usage: %w", err)
 	}
-	mounts, err := cgroupMounts()
+	trees, err := hierarchies()
 	if err != nil {
 		return host.Usage{}, fmt.Errorf("read usage: %w", err)
 	}
@@ -41,7 +40,7 @@ func (h *Host) Usage(ctx context.Context) (host.Usage, error) {
 			continue
 		}
 		t := host.TaskUsage{Name: s.Name, Service: h.serviceOf(s.Name), Attempt: s.Attempt}
-		t.Counters = groupCounters(mounts, cgroupPath(h.cfg.Instance, s.Name))
+		t.Counters = groupCounters(trees, cgroupPath(h.cfg.Instance, s.Name))
 		t.Received, t.Sent = networkBytes(fmt.Sprintf("/proc/%d/net/dev", s.PID), notLoopback)
 		u.Tasks = append(u.Tasks, t)
 	}
@@ -57,16 +56,6 @@ func (h *Host) serviceOf(task string) string {
 	return ""
 }
 
-// groupCounters reads a control group in whatever version of hierarchies there is; what cannot be read is zero.
-func groupCounters(mounts []string, path string) (c host.Counters) {
-	for _, m := range mounts {
-		dir := filepath.Join(m, path)
-		readV1(dir, &c)
-		readV2(dir, &c)
-	}
-	return c
-}
-
 func readV2(dir string, c *host.Counters) {
 	if t, ok := keyed(dir, "cpu.stat")["usage_usec"]; ok {
 		c.CPU = max(c.CPU, time.Duration(t)*time.Microsecond)
@@ -75,9 +64,7 @@ func readV2(dir string, c *host.Counters) {
 		c.Memory = max(n-keyed(dir, "memory.stat")["inactive_file"], 0)
 		c.MemoryLimit, _ = single(dir, "memory.max") // "max" is no number
 	}
-	if n, ok := single(dir, "pids.current"); ok {
-		c.Pids = n
-	}
+	readPidsCurrent(dir, c)
 	for _, words := range table(dir, "io.stat") { // 8:0 rbytes=1 wbytes=2 rios=3 ...
 		for _, w := range words {
 			name, value, _ := strings.Cut(w, "=")
@@ -95,16 +82,24 @@ func readV2(dir string, c *host.Counters) {
 // noLimit is below what version 1 says when there is no limit.
 const noLimit = 1 << 60
 
-func readV1(dir string, c *host.Counters) {
+func readCPU(dir string, c *host.Counters) {
 	if t, ok := single(dir, "cpuacct.usage"); ok {
 		c.CPU = time.Duration(t)
 	}
-	if n, ok := single(dir, "memory.usage_in_bytes"); ok {
-		c.Memory = max(n-keyed(dir, "memory.stat")["total_inactive_file"], 0)
-		if limit, ok := single(dir, "memory.limit_in_bytes"); ok && limit < noLimit {
-			c.MemoryLimit = limit
-		}
+}
+
+func readMemory(dir string, c *host.Counters) {
+	n, ok := single(dir, "memory.usage_in_bytes")
+	if !ok {
+		return
 	}
+	c.Memory = max(n-keyed(dir, "memory.stat")["total_inactive_file"], 0)
+	if limit, ok := single(dir, "memory.limit_in_bytes"); ok && limit < noLimit {
+		c.MemoryLimit = limit
+	}
+}
+
+func readDisk(dir string, c *host.Counters) {
 	for _, words := range table(dir, "blkio.throttle.io_service_bytes") { // 8:0 Read 1
 		if len(words) != 3 {
 			continue
@@ -119,8 +114,14 @@ func readV1(dir string, c *host.Counters) {
 	}
 }
 
+func readPidsCurrent(dir string, c *host.Counters) {
+	if n, ok := single(dir, "pids.current"); ok {
+		c.Pids = n
+	}
+}
+
 func single(dir, file string) (int64, bool) {
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	data, err := slurp(filepath.Join(dir, file))
 	if err != nil {
 		return 0, false
 	}
@@ -130,7 +131,7 @@ func single(dir, file string) (int64, bool) {
 
 // table is the words of each line of a file.
 func table(dir, file string) [][]string {
-	data, _ := os.ReadFile(filepath.Join(dir, file))
+	data, _ := slurp(filepath.Join(dir, file))
 	var rows [][]string
 	for line := range strings.Lines(string(data)) {
 		rows = append(rows, strings.Fields(line))
@@ -205,13 +206,12 @@ func isUplink(name string) bool {
 }
 
 func networkBytes(file string, counts func(string) bool) (received, sent int64) {
-	f, err := os.Open(file)
+	data, err := slurp(file)
 	if err != nil {
 		return 0, 0
 	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, rest, ok := strings.Cut(lines.Text(), ":")
+	for line := range strings.Lines(string(data)) {
+		name, rest, ok := strings.Cut(line, ":")
 		words := strings.Fields(rest)
 		if !ok || len(words) < 9 || !counts(strings.TrimSpace(name)) {
 			continue

@@ -1,8 +1,10 @@
 package containerd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,7 +35,6 @@ func TestUsageOfBothVersions(t *testing.T) {
 	}
 	for name, files := range versions {
 		top := t.TempDir()
-		mounts := map[string]bool{}
 		for file, text := range files {
 			path := filepath.Join(top, file)
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -42,12 +43,16 @@ func TestUsageOfBothVersions(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			mounts[filepath.Dir(filepath.Dir(path))] = true
 		}
-		var list []string
-		for m := range mounts {
-			list = append(list, m)
+		mountinfo := "22 1 0:5 / /proc rw - proc proc rw\n"
+		if name == "v1" {
+			for i, what := range []string{"cpu,cpuacct", "memory", "blkio", "pids", "cpuset", "memory"} {
+				dir := strings.TrimPrefix(what, "cpu,")
+				mountinfo += fmt.Sprintf("3%d 1 0:3%d / %s/%s rw,relatime shared:4 - cgroup cgroup rw,%s\n", i, i%5, top, dir, what)
+			}
 		}
+		mountinfo += "41 31 0:38 / " + top + "/unified rw,relatime - cgroup2 cgroup2 rw\n42 31 0:38 / " + top + "/unified rw - cgroup2 cgroup2 rw\n"
+		list := hierarchiesIn(mountinfo)
 		if got := groupCounters(list, "/g"); got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
@@ -58,7 +63,7 @@ func TestUsageOfBothVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := groupCounters([]string{unlimited}, "/"); got != (host.Counters{Memory: 5}) {
+	if got := groupCounters([]hierarchy{{dir: unlimited, counts: []string{"memory"}}}, "/"); got != (host.Counters{Memory: 5}) {
 		t.Errorf("no limit: %+v", got)
 	}
 }

@@ -165,6 +165,7 @@ type reader struct {
 	emit    func(Line) error
 	parts   map[string][]byte // begun lines, by stream
 	rest    []byte            // begun record, of a write that is under way
+	buffer  *bufio.Reader     // kept, since a busy task wakes the reader hundreds of times a second
 	gap     bool              // what was read last is not there any more, so what followed it may be gone too
 }
 
@@ -264,9 +265,12 @@ func (r *reader) newer(f *os.File) (next *os.File, gone bool) {
 
 // drain reads what f has now.
 func (r *reader) drain(f *os.File) error {
-	b := bufio.NewReaderSize(f, maxBatch)
+	if r.buffer == nil {
+		r.buffer = bufio.NewReaderSize(nil, maxBatch)
+	}
+	r.buffer.Reset(f)
 	for {
-		text, err := b.ReadSlice('\n')
+		text, err := r.buffer.ReadSlice('\n')
 		if err != nil {
 			r.rest = append(r.rest, text...)
 			if errors.Is(err, bufio.ErrBufferFull) {
