@@ -75,6 +75,9 @@ func helps(ts *testscript.TestScript, _ bool, args []string) {
 		if _, err := os.Stat(ts.MkAbs(a)); err == nil && a != "" && args[i-1] != "--set" {
 			a = ts.MkAbs(a)
 		}
+		if i > 0 && args[i-1] == "-o" && strings.HasSuffix(a, ".gz") {
+			a = ts.MkAbs(a)
+		}
 		if args[i] = a; slices.Contains(goesOn, a) || a == "-f" && args[0] == "logs" || a == "port-forward" {
 			most = 200 * time.Millisecond
 		}
