@@ -50,7 +50,8 @@ func TestMetrics(t *testing.T) {
 	w.apply(service("web", fromShelf("hello:1")), "--wait") // before the same layer comes by import
 	w.ctl("image", "import", helloTar)
 	w.apply(service("busy", image+"args: [-lines, \"-1\"]\nresources: {limits: {cpu: 300m, memory: 64Mi}}") +
-		service("bad", image+"args: [-exit, \"3\"]\nrestart: {delay: 100ms, maxDelay: 100ms}"))
+		service("bad", image+"args: [-exit, \"3\"]\nrestart: {delay: 100ms, maxDelay: 100ms}") +
+		service("fat", image+"args: [-eat, 64Mi]\nresources: {limits: {memory: 16Mi}}"))
 	web := w.one("web", "runs", ready)
 	w.one("busy", "runs", ready)
 	w.visit(web)
@@ -59,7 +60,7 @@ func TestMetrics(t *testing.T) {
 	w.await("the metrics move", func() bool {
 		s := w.scrape()
 		return s["warren_task_cpu_seconds_total"+busy] > first["warren_task_cpu_seconds_total"+busy]+0.2 && s["warren_task_network_bytes_total"+traffic] > 100 &&
-			s["warren_task_restarts_total"] >= 2 && s[`warren_task_exits_total{outcome="failed"}`] >= 2
+			s["warren_task_restarts_total"] >= 2 && s[`warren_task_exits_total{outcome="failed"}`] >= 2 && s[`warren_task_exits_total{outcome="oom_killed"}`] >= 1
 	})
 	s := w.scrape()
 	for series, least := range map[string]float64{
@@ -81,7 +82,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("the help tells of %s, which is not there", found[1])
 		}
 	}
-	w.ctl("delete", "service/bad", "service/busy")
+	w.ctl("delete", "service/bad", "service/busy", "service/fat")
 	w.await("they are gone", func() bool { return len(w.list("tasks")) == 1 })
 	w.scrapeForNothing()
 }
