@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (l *line) surplus() error {
 	err := usagef("%q is too much: %s takes no names", l.words[0], l.path())
 	for _, f := range l.own() {
 		if slices.Contains(f.Names(), "for") {
-			return try(err, "warrenctl %s --for %s", l.path(), l.words[0])
+			return try(err, "warrenctl %s --for %s", l.path(), slashed(l.words[0]))
 		}
 	}
 	return try(err, "warrenctl %s --help", l.path())
@@ -118,10 +119,10 @@ func find(all []*cli.Command, word, wrong string) (*cli.Command, error) {
 		}
 	}
 	err := usagef(wrong, word)
-	if near := meta.Suggest(strings.ToLower(word), names(all)); near != "" {
+	if near := cmp.Or(near(word, names(all)), meta.Suggest(strings.ToLower(word), names(all))); near != "" {
 		return nil, usagef("%v; did you mean %q?", err, near)
 	}
-	return nil, try(err, "warrenctl help")
+	return nil, try(err, "%s", cmp.Or(verbsElsewhere[word], "warrenctl help"))
 }
 
 func names(all []*cli.Command) []string {
@@ -189,27 +190,14 @@ func (l *line) own() []cli.Flag {
 	return nil
 }
 
-// absent are flags that people bring along, and why there are none of these.
-var absent = map[string]string{
-	"A": noNamespaces, "all-namespaces": noNamespaces, "n": noNamespaces, "namespace": noNamespaces,
-	"c": noContainers, "container": noContainers, "all-containers": noContainers,
-	"context": noContexts, "kubeconfig": noContexts,
-	"R": "a directory is always read with all below it: leave it out", "recursive": "a directory is always read with all below it: leave it out",
-	"show-labels":  "write -o custom-columns=NAME:.metadata.name,LABELS:.metadata.labels",
-	"grace-period": "a task is given the stopGracePeriod of its service",
-	"cascade":      "the tasks of a service always go with it: leave it out",
-}
-
-const (
-	noNamespaces = "there are no namespaces: leave it out"
-	noContainers = "a task is one container: leave it out"
-	noContexts   = "name a node by --server, or by WARREN_SERVER"
-)
-
 func (l *line) unknown(app *cli.App, arg, name string) error {
 	var all []string
 	for _, f := range append(slices.Clone(l.own()), app.Flags...) {
-		all = append(all, f.Names()...)
+		for _, n := range f.Names() {
+			if len(n) > 1 {
+				all = append(all, n)
+			}
+		}
 	}
 	verb, help := "", "warrenctl --help"
 	if path := l.path(); path != "" {

@@ -93,7 +93,7 @@ func (p *program) common(o meta.Object) [][2]string {
 	if !m.Deleted.IsZero() {
 		out = append(out, [2]string{"being deleted", "since " + v1.Age(m.Deleted, p.now()) + ", waiting for " + strings.Join(m.Finalizers, ", ")})
 	}
-	if m.Owner.Name != "" {
+	if _, task := o.(*v1.Task); m.Owner.Name != "" && !task { // whose service is named anyway
 		out = append(out, [2]string{"owner", lower(m.Owner.Kind, m.Owner.Name)})
 	}
 	return out

@@ -3,6 +3,7 @@ package warrenctl
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -32,7 +33,7 @@ type query struct {
 
 func (p *program) getVerb() *cli.Command {
 	return &cli.Command{
-		Name: "get", Usage: "list resources, or show some", ArgsUsage: "KIND [NAME...] | KIND/NAME... | all",
+		Name: "get", Usage: "list resources, or show some", ArgsUsage: "KIND [NAME...] | KIND,KIND... | KIND/NAME... | all",
 		Description: "KIND is one of " + kindNames() + ".\n" +
 			"A selector is a list like app=web,tier!=db,env in (a,b),present,!absent; a field selector one like\n" +
 			"status.phase=Running,spec.node!=n1. A path is one like .spec.node, .status.conditions[0].reason, .spec.env[*].name\n" +
@@ -90,6 +91,12 @@ func queryOf(c *cli.Context) (*query, error) {
 		q.kinds, q.prefixed = everything(), true
 		return q, q.shape(c)
 	}
+	if q.prefixed = strings.Contains(words[0], ","); q.prefixed {
+		if err := q.several(words); err != nil {
+			return nil, err
+		}
+		return q, q.shape(c)
+	}
 	kind, keys, err := keysOf(words)
 	if err != nil {
 		return nil, err
@@ -104,6 +111,23 @@ func queryOf(c *cli.Context) (*query, error) {
 		return nil, usagef("names and a selector cannot be used together")
 	}
 	return q, q.shape(c)
+}
+
+// several reads KIND,KIND,...
+func (q *query) several(words []string) error {
+	if len(words) > 1 {
+		return usagef("%q after several kinds; write KIND/NAME...", words[1])
+	}
+	for word := range strings.SplitSeq(words[0], ",") {
+		k, err := kindOf(word)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(q.kinds, k) {
+			q.kinds = append(q.kinds, k)
+		}
+	}
+	return nil
 }
 
 // everything is all but events, which are many and have a verb of their own.

@@ -15,7 +15,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func (p *program) highlights(o meta.Object) [][2]string {
 	switch x := o.(type) {
 	case *v1.Service:
-		return append(serviceLines(x), template(&x.Spec.TaskTemplate)...)
+		return append(append(serviceLines(x), template(&x.Spec.TaskTemplate)...), [2]string{"task labels", pairs(x.Spec.Labels)})
 	case *v1.Task:
 		return append(p.taskLines(x), template(&x.Spec.TaskTemplate)...)
 	case *v1.Node:
@@ -95,7 +95,7 @@ func template(t *v1.TaskTemplate) [][2]string {
 		{"command", strings.Join(append(append([]string{}, t.Command...), t.Args...), " ")},
 		{"env", strings.Join(env, ", ")}, {"working dir", t.WorkingDir}, {"user", t.User}, {"hostname", t.Hostname},
 		{"limits", amounts(t.Resources.Limits)}, {"reserved", amounts(t.Resources.Reservations)},
-		{"restart", restart(&t.Restart)}, {"stop", stop}, {"root", root}, {"task labels", pairs(t.Labels)},
+		{"restart", restart(&t.Restart)}, {"stop", stop}, {"root", root},
 	}
 }
 

@@ -27,7 +27,7 @@ func (p *program) logsVerb() *cli.Command {
 			&cli.IntFlag{Name: "tail", Value: -1, Usage: "only so many last lines of each task"},
 			&cli.StringFlag{Name: "since", Usage: "only lines of the last 5m, or since a time like 2026-01-02T15:04:05Z"},
 			&cli.BoolFlag{Name: "timestamps", Usage: "begin each line with its time"},
-			&cli.BoolFlag{Name: "previous", Usage: "only lines of the attempt before the latest one, for example of what crashed"},
+			&cli.BoolFlag{Name: "previous", Aliases: []string{"p"}, Usage: "only lines of the attempt before the latest one, for example of what crashed"},
 			&cli.StringFlag{Name: "selector", Aliases: []string{"l"}, Usage: "of all tasks with such labels, like tier=front"},
 		},
 		Action: func(c *cli.Context) error {

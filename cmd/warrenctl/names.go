@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"errors"
 	"strings"
 
 	"warren.io/warren/apis/meta"
@@ -9,12 +10,6 @@ import (
 
 // all is the word for every kind that people look at.
 const all = "all"
-
-// elsewhere are words for the same things that people bring along.
-var elsewhere = map[string]string{
-	"pod": "tasks", "pods": "tasks", "po": "tasks", "container": "tasks", "containers": "tasks",
-	"deployment": "services", "deployments": "services", "deploy": "services", "daemonset": "services", "stack": "services",
-}
 
 // kindOf finds a kind by what a person types.
 func kindOf(word string) (*meta.Kind, error) {
@@ -38,7 +33,7 @@ func keysOf(words []string) (*meta.Kind, []meta.Key, error) {
 	if !strings.Contains(words[0], "/") {
 		k, err := kindOf(words[0])
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, orName(err, words[0])
 		}
 		var keys []meta.Key
 		for _, name := range words[1:] {
@@ -63,12 +58,37 @@ func keysOf(words []string) (*meta.Kind, []meta.Key, error) {
 // keyOf reads KIND/NAME.
 func keyOf(word string) (meta.Key, error) {
 	kind, name, ok := strings.Cut(word, "/")
-	if !ok || name == "" || strings.Contains(name, "/") {
-		return meta.Key{}, usagef("%q names nothing; write KIND/NAME like service/web", word)
+	if !ok || kind == "" || name == "" || strings.Contains(name, "/") {
+		like := "service/web"
+		if !ok {
+			like = slashed(word)
+		}
+		return meta.Key{}, usagef("%q names nothing; write KIND/NAME like %s", word, like)
 	}
 	k, err := kindOf(kind)
 	if err != nil {
 		return meta.Key{}, err
 	}
 	return meta.Key{Kind: k.Name, Name: name}, nil
+}
+
+// slashed makes KIND/NAME of a word that may be a name.
+func slashed(word string) string {
+	_, err := kindOf(word)
+	switch {
+	case err == nil || meta.CheckName(word) != "" && !strings.Contains(word, "/"):
+		return "service/web"
+	case strings.Contains(word, "/"):
+		return word
+	}
+	return "service/" + word
+}
+
+// orName adds to an unknown kind that it may be a name.
+func orName(err error, word string) error {
+	var e *exit
+	if errors.As(err, &e) && e.try != "" || strings.Contains(err.Error(), "did you mean") || meta.CheckName(word) != "" {
+		return err
+	}
+	return try(err, "KIND/NAME, such as service/%s", word)
 }

@@ -84,6 +84,7 @@ func testOf(text string, kinds []*meta.Kind) (test, error) {
 var conditionTypes = map[string][]string{
 	v1.ServiceKind.Name: {v1.ConditionAvailable, v1.ConditionUpdated},
 	v1.NodeKind.Name:    {v1.ConditionReady},
+	v1.TaskKind.Name:    {v1.ConditionReady}, // which is a field of its own
 }
 
 func conditionTest(text string, kinds []*meta.Kind) (test, error) {
@@ -99,7 +100,7 @@ func conditionTest(text string, kinds []*meta.Kind) (test, error) {
 		case i >= 0:
 			name = known[i]
 		case len(known) == 0:
-			return test{}, try(usagef("a %s has no conditions", of), "--for 'jsonpath={.status.ready}=true'")
+			return test{}, try(usagef("%s have no conditions", kind.Plural), "--for 'jsonpath={.status.ready}=true'")
 		case near != "":
 			return test{}, usagef("a %s has no condition %q; did you mean %q?", of, name, near)
 		default:
@@ -108,6 +109,9 @@ func conditionTest(text string, kinds []*meta.Kind) (test, error) {
 	}
 	return test{holds: func(o meta.Object) (bool, string) {
 		c := conditionsOf(o).Find(name)
+		if t, ok := o.(*v1.Task); ok {
+			c = readyOf(t)
+		}
 		if s, ok := o.(*v1.Service); ok && s.Status.ObservedGeneration < s.Metadata.Generation {
 			return false, name + " is not known yet for what was applied last"
 		}
@@ -119,6 +123,15 @@ func conditionTest(text string, kinds []*meta.Kind) (test, error) {
 		}
 		return strings.EqualFold(string(c.Status), want), fmt.Sprintf("%s is %s", name, c.Status)
 	}}, nil
+}
+
+// readyOf is a task's field ready as a condition.
+func readyOf(t *v1.Task) meta.Condition {
+	c := meta.Condition{Type: v1.ConditionReady, Status: meta.False, Message: reasonOf(t)}
+	if t.Status.Ready {
+		c.Status = meta.True
+	}
+	return c
 }
 
 func pathTest(text string, kinds []*meta.Kind) (test, error) {
