@@ -20,6 +20,7 @@ import (
 const (
 	bundleLogLines = 200
 	bundleLogBytes = 1 << 20
+	logsWithin     = time.Minute
 )
 
 // secretKind is never in a bundle, whatever this program knows of it.
@@ -43,13 +44,24 @@ func (v *investigation) gather(ctx context.Context) {
 	var all []meta.Object
 	v.b.miss("resources", limited(ctx, func(ctx context.Context) (err error) { all, _, err = v.s.List(ctx); return err }))
 	v.resources(all)
-	if !v.logs {
-		return
+	if v.logs {
+		v.taskLogs(ctx, all, part)
 	}
+}
+
+// taskLogs puts in the ends of the logs of all tasks that are somewhere.
+func (v *investigation) taskLogs(ctx context.Context, all []meta.Object, part func(string, func(context.Context) ([]byte, error))) {
+	end := time.Now().Add(logsWithin)
 	for _, o := range all {
-		if t, ok := o.(*v1.Task); ok && t.Spec.Node != "" && ctx.Err() == nil {
-			part("logs/"+t.Metadata.Name+".log", func(ctx context.Context) ([]byte, error) { return v.log(ctx, t.Metadata.Name) })
+		t, ok := o.(*v1.Task)
+		if !ok || t.Spec.Node == "" || ctx.Err() != nil {
+			continue
 		}
+		if time.Now().After(end) {
+			v.b.miss("logs", fmt.Errorf("those of %s and of tasks after it were not read, it took too long", t.Metadata.Name))
+			return
+		}
+		part("logs/"+t.Metadata.Name+".log", func(ctx context.Context) ([]byte, error) { return v.log(ctx, t.Metadata.Name) })
 	}
 }
 
@@ -94,16 +106,17 @@ func (v *investigation) reports(ctx context.Context) error {
 		if len(data) > 0 {
 			v.b.add("node/"+name, scrubText(data))
 		}
-		name, data = "", nil
+		data = nil
 	}
 	err := v.s.Reports(ctx, func(r grpcstore.Report) error {
-		if r.Name != name {
+		if n := fileName(r.Name); n != name {
 			flush()
+			name = n
 		}
 		if r.Err != "" {
-			v.b.miss("node/"+r.Name, errors.New(r.Err))
+			v.b.miss("node/"+name, errors.New(r.Err))
 		}
-		if name = fileName(r.Name); len(data) < maxBundlePart {
+		if len(data) < maxBundlePart {
 			data = append(data, r.Data...)
 		}
 		return nil
@@ -119,7 +132,7 @@ func fileName(name string) string {
 			return '_'
 		}
 		return r
-	}, name)
+	}, strings.TrimLeft(name, "."))
 }
 
 // resources puts in one file of YAML for each kind, and one table of all.
