@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/host/containerd/registry/registrytest"
 )
 
 const registryAddress = "127.0.0.1:5000"
@@ -34,7 +35,8 @@ const registryAddress = "127.0.0.1:5000"
 // shelf is a registry on the loopback device of the host.
 type shelf struct {
 	w        *world
-	handler  http.Handler
+	address  string
+	count    *registrytest.Registry
 	server   *http.Server
 	requests atomic.Int64
 	login    atomic.Value // "user:password" that is asked for, "" for none
@@ -43,8 +45,10 @@ type shelf struct {
 	refused []string // user names of logins that were wrong
 }
 
-func newShelf(w *world) *shelf {
-	s := &shelf{w: w, handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+func newShelf(w *world) *shelf { return newShelfAt(w, registryAddress) }
+
+func newShelfAt(w *world, address string) *shelf {
+	s := &shelf{w: w, address: address, count: registrytest.New(registry.New(registry.Logger(log.New(io.Discard, "", 0))))}
 	s.login.Store("")
 	s.open()
 	w.t.Cleanup(s.close)
@@ -55,7 +59,7 @@ func newShelf(w *world) *shelf {
 func (s *shelf) open() {
 	s.w.t.Helper()
 	var l net.Listener
-	err := s.w.host.Do(func() (err error) { l, err = net.Listen("tcp4", registryAddress); return err })
+	err := s.w.host.Do(func() (err error) { l, err = net.Listen("tcp4", s.address); return err })
 	if err != nil {
 		s.w.t.Fatal(err)
 	}
@@ -79,13 +83,13 @@ func (s *shelf) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
 		return
 	}
-	s.handler.ServeHTTP(rw, r)
+	s.count.ServeHTTP(rw, r)
 }
 
 // push puts an image there under a tag and returns its digest.
 func (s *shelf) push(tag string, img ggcr.Image) string {
 	s.w.t.Helper()
-	ref, err := name.ParseReference(registryAddress + "/" + tag)
+	ref, err := name.ParseReference(s.address + "/" + tag)
 	if err != nil {
 		s.w.t.Fatal(err)
 	}

@@ -35,7 +35,8 @@ type world struct {
 	host   *hosts.Host
 	cmd    *exec.Cmd
 	ended  chan error
-	logs   string // path of what the node logs
+	logs   string   // path of what the node logs
+	env    []string // of the node, beside this process's
 	inside *http.Client
 	socket *http.Client
 }
@@ -103,7 +104,7 @@ func (w *world) start(flags ...string) {
 	}
 	defer out.Close()
 	cmd := w.host.Command(context.Background(), warren, args...)
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdout, cmd.Stderr, cmd.Env = out, out, append(cmd.Env, w.env...)
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}

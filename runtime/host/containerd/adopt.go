@@ -58,9 +58,6 @@ func (h *Host) adopt() error {
 	ctx, cancel := h.finishing()
 	defer cancel()
 	h.endStrays()
-	if err := h.dropLeases(ctx); err != nil {
-		return err
-	}
 	there, err := h.client.ContainerService().List(ctx)
 	if err != nil {
 		return err
@@ -78,22 +75,6 @@ func (h *Host) adopt() error {
 	h.mu.Unlock()
 	for _, c := range there {
 		h.adoptContainer(c, procs[c.ID])
-	}
-	return nil
-}
-
-// dropLeases ends the protection that a pull which was cut off gave to its content. With an existing containerd the
-// namespace is ours alone, so all leases in it are too.
-func (h *Host) dropLeases(ctx context.Context) error {
-	service := h.client.LeasesService()
-	all, err := service.List(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range all {
-		if err := service.Delete(ctx, l); err != nil && !errdefs.IsNotFound(err) {
-			return err
-		}
 	}
 	return nil
 }

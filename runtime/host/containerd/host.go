@@ -167,7 +167,7 @@ func (h *Host) start(ctx context.Context) error {
 	h.images.tell = h.happened
 	h.gc = newCollector(h, h.cfg.ImageGC)
 	h.images.uses.nudge, h.images.keeps = h.gc.nudge, h.gc.mustStay
-	if err := h.images.takeParts(h.ctx, h.daemon != nil); err != nil {
+	if err := h.images.takeParts(h.ctx); err != nil {
 		h.log.Error(err, "what unfinished pulls have left could not all be looked at")
 	}
 	return nil

@@ -67,15 +67,18 @@ func (s *imageStore) settle(ctx context.Context, name string, err error) {
 func (s *imageStore) forgetLater(ctx context.Context, name string) {
 	s.leasing.Lock()
 	defer s.leasing.Unlock()
-	if s.forgetting == nil || s.forgetting[name] != nil {
+	if s.forgetting == nil {
 		return
+	}
+	if t := s.forgetting[name]; t != nil {
+		t.Stop()
 	}
 	var t *time.Timer
 	t = time.AfterFunc(s.keepParts, func() {
 		s.leasing.Lock()
 		defer s.leasing.Unlock()
-		if s.forgetting[name] != t {
-			return
+		if s.forgetting[name] != t || s.flying(name) {
+			return // the next try has begun, and its end will look to it
 		}
 		delete(s.forgetting, name)
 		_ = s.client.LeasesService().Delete(ctx, leases.Lease{ID: leaseOf(name)}, leases.SynchronousDelete)
@@ -83,9 +86,16 @@ func (s *imageStore) forgetLater(ctx context.Context, name string) {
 	s.forgetting[name] = t
 }
 
-// takeParts looks after the start for what pulls have left. Those whose image nobody wants any more are forgotten in time.
-// own tells that containerd was started with us, so that no call of an earlier run can still be going on.
-func (s *imageStore) takeParts(ctx context.Context, own bool) error {
+func (s *imageStore) flying(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flights[name] != nil
+}
+
+// takeParts looks after the start, before anything else is done, for what a killed run has left. Parts of images that nobody
+// wants any more are forgotten in time. Leases that containerd's code made for one call of that run protect nothing that is
+// of use. With an existing containerd the namespace is ours alone, so all leases in it are too.
+func (s *imageStore) takeParts(ctx context.Context) error {
 	all, err := s.client.LeasesService().List(ctx)
 	if err != nil {
 		return fmt.Errorf("list leases: %w", err)
@@ -95,7 +105,7 @@ func (s *imageStore) takeParts(ctx context.Context, own bool) error {
 		switch name := l.Labels[labelPull]; {
 		case name != "":
 			s.forgetLater(ctx, name)
-		case own && l.Labels[labelExpires] != "":
+		case l.Labels[labelExpires] != "":
 			errs = append(errs, unlessGone(s.client.LeasesService().Delete(ctx, l)))
 		}
 	}
