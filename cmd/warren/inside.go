@@ -52,3 +52,12 @@ func (l *lateHost) Usage(ctx context.Context) (host.Usage, error) {
 	}
 	return h.Usage(ctx)
 }
+
+// WatchPulls implements host.Pulls.
+func (l *lateHost) WatchPulls(ctx context.Context, emit func([]host.Pull) error) error {
+	h, err := l.get()
+	if err != nil {
+		return err
+	}
+	return h.WatchPulls(ctx, emit)
+}

@@ -29,7 +29,7 @@ func (n *node) serve() (*server.Server, error) {
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	s := server.New(server.Config{
-		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Inside: &n.hosts, Meter: &n.hosts, Health: n.health, Info: n.info,
+		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Pulls: &n.hosts, Inside: &n.hosts, Meter: &n.hosts, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Stop: n.stop, Metrics: n.metrics.handler(),
 		Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})

@@ -40,6 +40,7 @@ type Config struct {
 
 	Logs   host.Logs
 	Images host.Images
+	Pulls  host.Pulls
 	Inside host.Inside
 	Meter  host.Meter
 

@@ -2961,6 +2961,180 @@ func (x *Problem) GetReason() string {
 	return ""
 }
 
+type WatchPullsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPullsRequest) Reset() {
+	*x = WatchPullsRequest{}
+	mi := &file_warren_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPullsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPullsRequest) ProtoMessage() {}
+
+func (x *WatchPullsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPullsRequest.ProtoReflect.Descriptor instead.
+func (*WatchPullsRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{53}
+}
+
+// WatchPullsResponse has all pulls that are going on.
+type WatchPullsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pulls         []*Pull                `protobuf:"bytes,1,rep,name=pulls,proto3" json:"pulls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPullsResponse) Reset() {
+	*x = WatchPullsResponse{}
+	mi := &file_warren_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPullsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPullsResponse) ProtoMessage() {}
+
+func (x *WatchPullsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPullsResponse.ProtoReflect.Descriptor instead.
+func (*WatchPullsResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *WatchPullsResponse) GetPulls() []*Pull {
+	if x != nil {
+		return x.Pulls
+	}
+	return nil
+}
+
+// Pull is an image that is being fetched.
+type Pull struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                                      // in full
+	Refs          []string               `protobuf:"bytes,2,rep,name=refs,proto3" json:"refs,omitempty"`                                      // as tasks name it
+	Phase         string                 `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`                                    // Resolving, Pulling or Unpacking
+	Done          int64                  `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`                                     // bytes
+	Total         int64                  `protobuf:"varint,5,opt,name=total,proto3" json:"total,omitempty"`                                   // as far as known
+	Rate          int64                  `protobuf:"varint,6,opt,name=rate,proto3" json:"rate,omitempty"`                                     // bytes per second
+	StartedNanos  int64                  `protobuf:"varint,7,opt,name=started_nanos,json=startedNanos,proto3" json:"started_nanos,omitempty"` // Unix time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pull) Reset() {
+	*x = Pull{}
+	mi := &file_warren_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pull) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pull) ProtoMessage() {}
+
+func (x *Pull) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pull.ProtoReflect.Descriptor instead.
+func (*Pull) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *Pull) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Pull) GetRefs() []string {
+	if x != nil {
+		return x.Refs
+	}
+	return nil
+}
+
+func (x *Pull) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Pull) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Pull) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Pull) GetRate() int64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Pull) GetStartedNanos() int64 {
+	if x != nil {
+		return x.StartedNanos
+	}
+	return 0
+}
+
 var File_warren_proto protoreflect.FileDescriptor
 
 const file_warren_proto_rawDesc = "" +
@@ -3144,12 +3318,23 @@ const file_warren_proto_rawDesc = "" +
 	"\x04have\x18\x03 \x01(\x03R\x04have\"5\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason*&\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x13\n" +
+	"\x11WatchPullsRequest\";\n" +
+	"\x12WatchPullsResponse\x12%\n" +
+	"\x05pulls\x18\x01 \x03(\v2\x0f.warren.v1.PullR\x05pulls\"\xa7\x01\n" +
+	"\x04Pull\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04refs\x18\x02 \x03(\tR\x04refs\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x12\n" +
+	"\x04done\x18\x04 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x05 \x01(\x03R\x05total\x12\x12\n" +
+	"\x04rate\x18\x06 \x01(\x03R\x04rate\x12#\n" +
+	"\rstarted_nanos\x18\a \x01(\x03R\fstartedNanos*&\n" +
 	"\x04Verb\x12\a\n" +
 	"\x03PUT\x10\x00\x12\n" +
 	"\n" +
 	"\x06DELETE\x10\x01\x12\t\n" +
-	"\x05CHECK\x10\x022\x99\t\n" +
+	"\x05CHECK\x10\x022\xe6\t\n" +
 	"\x06Warren\x124\n" +
 	"\x03Get\x12\x15.warren.v1.GetRequest\x1a\x16.warren.v1.GetResponse\x129\n" +
 	"\x04List\x12\x16.warren.v1.ListRequest\x1a\x17.warren.v1.ListResponse0\x01\x12<\n" +
@@ -3160,7 +3345,9 @@ const file_warren_proto_rawDesc = "" +
 	"\n" +
 	"ListImages\x12\x1c.warren.v1.ListImagesRequest\x1a\x1d.warren.v1.ListImagesResponse\x12L\n" +
 	"\vRemoveImage\x12\x1d.warren.v1.RemoveImageRequest\x1a\x1e.warren.v1.RemoveImageResponse\x12C\n" +
-	"\bPinImage\x12\x1a.warren.v1.PinImageRequest\x1a\x1b.warren.v1.PinImageResponse\x12;\n" +
+	"\bPinImage\x12\x1a.warren.v1.PinImageRequest\x1a\x1b.warren.v1.PinImageResponse\x12K\n" +
+	"\n" +
+	"WatchPulls\x12\x1c.warren.v1.WatchPullsRequest\x1a\x1d.warren.v1.WatchPullsResponse0\x01\x12;\n" +
 	"\x04Exec\x12\x16.warren.v1.ExecRequest\x1a\x17.warren.v1.ExecResponse(\x010\x01\x12D\n" +
 	"\aForward\x12\x19.warren.v1.ForwardRequest\x1a\x1a.warren.v1.ForwardResponse(\x010\x01\x12H\n" +
 	"\tReadFiles\x12\x1b.warren.v1.ReadFilesRequest\x1a\x1c.warren.v1.ReadFilesResponse0\x01\x12K\n" +
@@ -3185,7 +3372,7 @@ func file_warren_proto_rawDescGZIP() []byte {
 }
 
 var file_warren_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_warren_proto_goTypes = []any{
 	(Verb)(0),                   // 0: warren.v1.Verb
 	(*Key)(nil),                 // 1: warren.v1.Key
@@ -3241,6 +3428,9 @@ var file_warren_proto_goTypes = []any{
 	(*InvalidObject)(nil),       // 51: warren.v1.InvalidObject
 	(*Conflict)(nil),            // 52: warren.v1.Conflict
 	(*Problem)(nil),             // 53: warren.v1.Problem
+	(*WatchPullsRequest)(nil),   // 54: warren.v1.WatchPullsRequest
+	(*WatchPullsResponse)(nil),  // 55: warren.v1.WatchPullsResponse
+	(*Pull)(nil),                // 56: warren.v1.Pull
 }
 var file_warren_proto_depIdxs = []int32{
 	1,  // 0: warren.v1.Object.key:type_name -> warren.v1.Key
@@ -3271,47 +3461,50 @@ var file_warren_proto_depIdxs = []int32{
 	1,  // 25: warren.v1.InvalidObject.key:type_name -> warren.v1.Key
 	53, // 26: warren.v1.InvalidObject.problems:type_name -> warren.v1.Problem
 	1,  // 27: warren.v1.Conflict.key:type_name -> warren.v1.Key
-	4,  // 28: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
-	6,  // 29: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
-	8,  // 30: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
-	11, // 31: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
-	13, // 32: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
-	17, // 33: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
-	19, // 34: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
-	21, // 35: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
-	23, // 36: warren.v1.Warren.PinImage:input_type -> warren.v1.PinImageRequest
-	25, // 37: warren.v1.Warren.Exec:input_type -> warren.v1.ExecRequest
-	29, // 38: warren.v1.Warren.Forward:input_type -> warren.v1.ForwardRequest
-	32, // 39: warren.v1.Warren.ReadFiles:input_type -> warren.v1.ReadFilesRequest
-	34, // 40: warren.v1.Warren.WriteFiles:input_type -> warren.v1.WriteFilesRequest
-	37, // 41: warren.v1.Warren.Usage:input_type -> warren.v1.UsageRequest
-	41, // 42: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
-	44, // 43: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
-	46, // 44: warren.v1.Warren.Why:input_type -> warren.v1.WhyRequest
-	48, // 45: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
-	5,  // 46: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
-	7,  // 47: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
-	9,  // 48: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
-	12, // 49: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
-	14, // 50: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
-	18, // 51: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
-	20, // 52: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
-	22, // 53: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
-	24, // 54: warren.v1.Warren.PinImage:output_type -> warren.v1.PinImageResponse
-	28, // 55: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
-	31, // 56: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
-	33, // 57: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
-	36, // 58: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
-	39, // 59: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
-	42, // 60: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
-	45, // 61: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
-	47, // 62: warren.v1.Warren.Why:output_type -> warren.v1.WhyResponse
-	49, // 63: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
-	46, // [46:64] is the sub-list for method output_type
-	28, // [28:46] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	56, // 28: warren.v1.WatchPullsResponse.pulls:type_name -> warren.v1.Pull
+	4,  // 29: warren.v1.Warren.Get:input_type -> warren.v1.GetRequest
+	6,  // 30: warren.v1.Warren.List:input_type -> warren.v1.ListRequest
+	8,  // 31: warren.v1.Warren.Watch:input_type -> warren.v1.WatchRequest
+	11, // 32: warren.v1.Warren.Commit:input_type -> warren.v1.CommitRequest
+	13, // 33: warren.v1.Warren.Logs:input_type -> warren.v1.LogsRequest
+	17, // 34: warren.v1.Warren.ImportImage:input_type -> warren.v1.ImportImageRequest
+	19, // 35: warren.v1.Warren.ListImages:input_type -> warren.v1.ListImagesRequest
+	21, // 36: warren.v1.Warren.RemoveImage:input_type -> warren.v1.RemoveImageRequest
+	23, // 37: warren.v1.Warren.PinImage:input_type -> warren.v1.PinImageRequest
+	54, // 38: warren.v1.Warren.WatchPulls:input_type -> warren.v1.WatchPullsRequest
+	25, // 39: warren.v1.Warren.Exec:input_type -> warren.v1.ExecRequest
+	29, // 40: warren.v1.Warren.Forward:input_type -> warren.v1.ForwardRequest
+	32, // 41: warren.v1.Warren.ReadFiles:input_type -> warren.v1.ReadFilesRequest
+	34, // 42: warren.v1.Warren.WriteFiles:input_type -> warren.v1.WriteFilesRequest
+	37, // 43: warren.v1.Warren.Usage:input_type -> warren.v1.UsageRequest
+	41, // 44: warren.v1.Warren.Info:input_type -> warren.v1.InfoRequest
+	44, // 45: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
+	46, // 46: warren.v1.Warren.Why:input_type -> warren.v1.WhyRequest
+	48, // 47: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
+	5,  // 48: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
+	7,  // 49: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
+	9,  // 50: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
+	12, // 51: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
+	14, // 52: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
+	18, // 53: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
+	20, // 54: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
+	22, // 55: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
+	24, // 56: warren.v1.Warren.PinImage:output_type -> warren.v1.PinImageResponse
+	55, // 57: warren.v1.Warren.WatchPulls:output_type -> warren.v1.WatchPullsResponse
+	28, // 58: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
+	31, // 59: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
+	33, // 60: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
+	36, // 61: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
+	39, // 62: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
+	42, // 63: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
+	45, // 64: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
+	47, // 65: warren.v1.Warren.Why:output_type -> warren.v1.WhyResponse
+	49, // 66: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
+	48, // [48:67] is the sub-list for method output_type
+	29, // [29:48] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_warren_proto_init() }
@@ -3325,7 +3518,7 @@ func file_warren_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_warren_proto_rawDesc), len(file_warren_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   53,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,7 @@ const (
 	Warren_ListImages_FullMethodName  = "/warren.v1.Warren/ListImages"
 	Warren_RemoveImage_FullMethodName = "/warren.v1.Warren/RemoveImage"
 	Warren_PinImage_FullMethodName    = "/warren.v1.Warren/PinImage"
+	Warren_WatchPulls_FullMethodName  = "/warren.v1.Warren/WatchPulls"
 	Warren_Exec_FullMethodName        = "/warren.v1.Warren/Exec"
 	Warren_Forward_FullMethodName     = "/warren.v1.Warren/Forward"
 	Warren_ReadFiles_FullMethodName   = "/warren.v1.Warren/ReadFiles"
@@ -64,6 +65,8 @@ type WarrenClient interface {
 	RemoveImage(ctx context.Context, in *RemoveImageRequest, opts ...grpc.CallOption) (*RemoveImageResponse, error)
 	// PinImage keeps an image from being collected for lack of space, or allows that again.
 	PinImage(ctx context.Context, in *PinImageRequest, opts ...grpc.CallOption) (*PinImageResponse, error)
+	// WatchPulls sends which images are being fetched: at once, and then whenever that changed.
+	WatchPulls(ctx context.Context, in *WatchPullsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchPullsResponse], error)
 	// Exec runs a command in a running task. The first request says which; input, sizes and signals follow.
 	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
 	// Forward carries one connection to a port of a task. The first answer, empty, says that it is open.
@@ -212,9 +215,28 @@ func (c *warrenClient) PinImage(ctx context.Context, in *PinImageRequest, opts .
 	return out, nil
 }
 
+func (c *warrenClient) WatchPulls(ctx context.Context, in *WatchPullsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchPullsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[4], Warren_WatchPulls_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchPullsRequest, WatchPullsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_WatchPullsClient = grpc.ServerStreamingClient[WatchPullsResponse]
+
 func (c *warrenClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[4], Warren_Exec_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[5], Warren_Exec_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +249,7 @@ type Warren_ExecClient = grpc.BidiStreamingClient[ExecRequest, ExecResponse]
 
 func (c *warrenClient) Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForwardRequest, ForwardResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[5], Warren_Forward_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[6], Warren_Forward_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +262,7 @@ type Warren_ForwardClient = grpc.BidiStreamingClient[ForwardRequest, ForwardResp
 
 func (c *warrenClient) ReadFiles(ctx context.Context, in *ReadFilesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFilesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[6], Warren_ReadFiles_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[7], Warren_ReadFiles_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +281,7 @@ type Warren_ReadFilesClient = grpc.ServerStreamingClient[ReadFilesResponse]
 
 func (c *warrenClient) WriteFiles(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFilesRequest, WriteFilesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[7], Warren_WriteFiles_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[8], Warren_WriteFiles_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -342,6 +364,8 @@ type WarrenServer interface {
 	RemoveImage(context.Context, *RemoveImageRequest) (*RemoveImageResponse, error)
 	// PinImage keeps an image from being collected for lack of space, or allows that again.
 	PinImage(context.Context, *PinImageRequest) (*PinImageResponse, error)
+	// WatchPulls sends which images are being fetched: at once, and then whenever that changed.
+	WatchPulls(*WatchPullsRequest, grpc.ServerStreamingServer[WatchPullsResponse]) error
 	// Exec runs a command in a running task. The first request says which; input, sizes and signals follow.
 	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
 	// Forward carries one connection to a port of a task. The first answer, empty, says that it is open.
@@ -396,6 +420,9 @@ func (UnimplementedWarrenServer) RemoveImage(context.Context, *RemoveImageReques
 }
 func (UnimplementedWarrenServer) PinImage(context.Context, *PinImageRequest) (*PinImageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PinImage not implemented")
+}
+func (UnimplementedWarrenServer) WatchPulls(*WatchPullsRequest, grpc.ServerStreamingServer[WatchPullsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchPulls not implemented")
 }
 func (UnimplementedWarrenServer) Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
 	return status.Error(codes.Unimplemented, "method Exec not implemented")
@@ -574,6 +601,17 @@ func _Warren_PinImage_Handler(srv interface{}, ctx context.Context, dec func(int
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _Warren_WatchPulls_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchPullsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WarrenServer).WatchPulls(m, &grpc.GenericServerStream[WatchPullsRequest, WatchPullsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_WatchPullsServer = grpc.ServerStreamingServer[WatchPullsResponse]
 
 func _Warren_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(WarrenServer).Exec(&grpc.GenericServerStream[ExecRequest, ExecResponse]{ServerStream: stream})
@@ -765,6 +803,11 @@ var Warren_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ImportImage",
 			Handler:       _Warren_ImportImage_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "WatchPulls",
+			Handler:       _Warren_WatchPulls_Handler,
+			ServerStreams: true,
 		},
 		{
 			StreamName:    "Exec",
