@@ -18,6 +18,10 @@ var proven = map[string]string{
 	"run --registry-credentials": "e2e/node/registry_test.go:TestRegistryCredentials",
 	"run --metrics-listen":       "e2e/node/api_test.go:TestHTTP",
 	"run --pprof":                "e2e/node/debug_test.go:TestPprof",
+	"run --images":               "e2e/node/images_test.go:TestKioskWithoutNetwork",
+	"run --image-gc-high":        "e2e/node/images_test.go:TestImageCollection",
+	"run --image-gc-low":         "e2e/node/images_test.go:TestImageCollection",
+	"run --image-gc-min-age":     "e2e/node/images_test.go:TestImageCollection",
 	"stop --tasks":               "e2e/node/stop_test.go:TestStopTasks",
 	"reset --containerd":         "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
 }
