@@ -161,8 +161,11 @@ func TestRunTakesUpABrokenWatch(t *testing.T) {
 				f.cut(true, with)
 				user(t, f)
 				time.Sleep(time.Minute)
-				if f.lists > 30 {
-					t.Errorf("listed %d times in a minute", f.lists)
+				f.mu.Lock()
+				lists := f.lists
+				f.mu.Unlock()
+				if lists > 30 {
+					t.Errorf("listed %d times in a minute", lists)
 				}
 				f.cut(false, nil)
 				time.Sleep(time.Minute)
