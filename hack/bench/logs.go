@@ -60,7 +60,7 @@ func (b *bench) reportLogs(f *flood, lines int, before, after memory, served tim
 		row{Name: "lines lost or out of order", Value: float64(writers*lines - f.inOrder), Unit: "lines", None: true, Hard: true, Note: strings.TrimSpace(f.said)},
 		row{Name: "memory of warrenctl meanwhile", Value: float64(f.peak) / mib, Unit: "MiB RSS", Note: fmt.Sprintf("at most, its program's pages included; %.1f s of processor time", f.cpu.Seconds())},
 		row{Name: "memory of warren afterwards", Value: float64(after.pss) / mib, Unit: "MiB PSS",
-			Note: fmt.Sprintf("%.1f before; %.1f s of processor time, starting the tasks included", float64(before.pss)/mib, served.Seconds())},
+			Note: fmt.Sprintf("anonymous %.1f MiB; %.1f before; %.1f s of processor time, starting the tasks included", float64(after.anonymous)/mib, float64(before.pss)/mib, served.Seconds())},
 	)
 }
 

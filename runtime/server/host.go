@@ -15,7 +15,8 @@ import (
 // Bounds of log messages.
 const (
 	logQueue = 1024     // lines that wait for a reader
-	logPart  = 64 << 10 // bytes of text in one message, or a little more
+	logPart  = 24 << 10 // bytes in one message, or a line more: like api.Part, but lines may be long
+	logExtra = 32       // bytes of a line beside its text, about
 )
 
 func notServed(what string) error { return fmt.Errorf("%s: %w", what, api.ErrNotServed) }
@@ -48,7 +49,7 @@ func gather(next host.LogLine, more <-chan host.LogLine) *api.LogsResponse {
 	m, size := &api.LogsResponse{}, 0
 	for {
 		m.Lines = append(m.Lines, api.ToLogLine(next))
-		if size += len(next.Text); size >= logPart {
+		if size += len(next.Text) + logExtra; size >= logPart {
 			return m
 		}
 		select {

@@ -8,13 +8,14 @@ package api
 const (
 	// MaxMessage is the most bytes that one message may have.
 	MaxMessage = 16 << 20
-	// Part is the size at which lists, big commits and archives are cut into several messages.
-	Part = 256 << 10
+	// Part is the size at which lists, big commits and archives are cut into several messages. gRPC keeps buffers of up to
+	// 32 KiB, and for any message above that one of 1 MiB.
+	Part = 30 << 10
 	// Window is the most bytes of input that may be on their way to a command that has not read them. So whoever receives
 	// them never has to wait, and a signal behind them is heard.
 	Window = 256 << 10
 	// Piece is the size of one message of a byte stream.
-	Piece = 32 << 10
+	Piece = Part
 )
 
 // Info says who answers and how it is.
