@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 )
 
@@ -135,4 +136,24 @@ func keyLines(t *testing.T, dir string) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// A node that cannot start its store has no resources to show, but says why in its log, which is what somebody looks for then.
+func TestDebugBundleOfASickNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.smallDisk("10M")
+	w.start()
+	w.sick("store is full")
+	path := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	w.ctl("debug", "bundle", "-o", path, "--logs")
+	texts := unpack(t, path)
+	contains(t, "errors.txt", texts["errors.txt"], "resources: ", "images.txt: ", "node/tasks.txt: ", "containers are not up yet")
+	contains(t, "log.txt", texts["node/log.txt"], "store cannot start", "free")
+	contains(t, "ready.txt", texts["ready.txt"], "store is full")
+	contains(t, "metrics.txt", texts["node/metrics.txt"], "process_resident_memory_bytes")
+	contains(t, "disk.txt", texts["node/disk.txt"], "free for warren")
+	if texts["versions.txt"] == "" || texts["node/goroutines.txt"] == "" || texts["graph.txt"] == "" {
+		t.Errorf("something is missing in %v", meta.SortedKeys(texts))
+	}
 }
