@@ -44,8 +44,8 @@ var taskColumns = []meta.Column{
 	column("AGE", func(t *Task, now time.Time) string { return Age(t.Metadata.Created, now) }),
 	wide("IMAGE", func(t *Task, _ time.Time) string { return t.Spec.Image }),
 	wide("DIGEST", func(t *Task, _ time.Time) string { return shortDigest(t.Status.ImageDigest) }),
-	wide("PID", func(t *Task, _ time.Time) string { return fmt.Sprint(t.Status.PID) }),
-	wide("MESSAGE", func(t *Task, _ time.Time) string { return t.Status.Message }),
+	wide("PID", func(t *Task, _ time.Time) string { return strings.TrimPrefix(fmt.Sprint(t.Status.PID), "0") }),
+	wide("MESSAGE", func(t *Task, _ time.Time) string { return TaskWhy(t) }),
 }
 
 var eventColumns = []meta.Column{
@@ -65,6 +65,24 @@ func wide[R any, P meta.Ptr[R]](name string, value func(P, time.Time) string) me
 	c := column(name, value)
 	c.Wide = true
 	return c
+}
+
+// TaskWhy says in a sentence why a task does not run, as far as it is known; "" of one that does.
+func TaskWhy(t *Task) string {
+	if t.Status.Ready {
+		return ""
+	}
+	var causes []string
+	for _, r := range t.Status.Pending {
+		causes = append(causes, r.Message)
+	}
+	switch {
+	case len(causes) > 0:
+		return strings.Join(causes, ", ")
+	case t.Status.Message != "":
+		return t.Status.Message
+	}
+	return t.Status.Reason
 }
 
 // TaskWord is the one word that says how a task is.

@@ -48,7 +48,7 @@ func (p *program) cpVerb() *cli.Command {
 			if errors.Is(err, host.ErrReadOnly) {
 				return try(err, "a place of the task that can be written, or readOnlyRootFilesystem: false")
 			}
-			return insideError(task, err)
+			return insideError(c.Context, s, task, err)
 		},
 	}
 }

@@ -129,23 +129,6 @@ func (p *program) conditions(all meta.Conditions) {
 	t.print(p.out)
 }
 
-// tasksOf prints the tasks of a service, or those on a node, found by the index that snapshots use.
-func (p *program) tasksOf(o meta.Object, related []meta.Object) {
-	index := map[string]string{v1.ServiceKind.Name: v1.ByService, v1.NodeKind.Name: v1.ByNode}[o.Key().Kind]
-	tasks := indexed(v1.TaskKind, related, meta.IndexEntry{Index: index, Value: o.Meta().Name})
-	if len(tasks) == 0 {
-		return
-	}
-	h := head(v1.TaskKind, false)
-	h[0] = "TASK"
-	t := table{h}
-	for _, x := range sorted(v1.TaskKind, tasks) {
-		t = append(t, row(v1.TaskKind, x, "", false, p.now()))
-	}
-	p.printf("\n")
-	t.print(p.out)
-}
-
 // indexed returns the objects of a kind that its own index lists under an entry.
 func indexed(k *meta.Kind, objects []meta.Object, want meta.IndexEntry) []meta.Object {
 	var out []meta.Object

@@ -86,6 +86,32 @@ func share(text string, part, whole int64) string {
 	return fmt.Sprintf("%s (%s)", text, dash(percent(part, whole)))
 }
 
+// tasksOf prints the tasks of a service, or those on a node, found by the index that snapshots use, and why if any of them
+// do not run.
+func (p *program) tasksOf(o meta.Object, related []meta.Object) {
+	index := map[string]string{v1.ServiceKind.Name: v1.ByService, v1.NodeKind.Name: v1.ByNode}[o.Key().Kind]
+	tasks := sorted(v1.TaskKind, indexed(v1.TaskKind, related, meta.IndexEntry{Index: index, Value: o.Meta().Name}))
+	if len(tasks) == 0 {
+		return
+	}
+	h := head(v1.TaskKind, false)
+	h[0] = "TASK"
+	t, why := table{h}, false
+	for _, x := range tasks {
+		reason := v1.TaskWhy(x.(*v1.Task))
+		t, why = append(t, append(row(v1.TaskKind, x, "", false, p.now()), reason)), why || reason != ""
+	}
+	for i := range t {
+		if i == 0 && why {
+			t[0] = append(t[0], "WHY")
+		} else if i > 0 && !why {
+			t[i] = t[i][:len(t[i])-1]
+		}
+	}
+	p.printf("\n")
+	t.print(p.out)
+}
+
 // eventsOf prints the last events about an object; for a service also those about its tasks, gone ones too.
 func (p *program) eventsOf(o meta.Object, related []meta.Object) {
 	wants := concerned(o.Key(), ofKind(v1.ServiceKind, related))

@@ -48,7 +48,7 @@ func (p *program) execVerb() *cli.Command {
 			case errors.Is(err, host.ErrNoCommand):
 				return &exit{error: err, code: codeNoCommand}
 			case err != nil:
-				return insideError(task, err)
+				return insideError(c.Context, s, task, err)
 			}
 			if code == 0 {
 				return nil

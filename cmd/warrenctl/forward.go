@@ -34,7 +34,11 @@ func (p *program) forwardVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := taskNamed(c.Context, s, words[0]); err != nil {
+			task, err := taskNamed(c.Context, s, words[0])
+			if err != nil {
+				return err
+			}
+			if err := runs(c.Context, s, task); err != nil {
 				return err
 			}
 			f := &forwarding{p: p, s: s, target: words[0]}

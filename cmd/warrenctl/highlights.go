@@ -33,7 +33,9 @@ func (p *program) highlights(o meta.Object) [][2]string {
 func serviceLines(s *v1.Service) [][2]string {
 	mode := "one task on every node"
 	if s.Spec.Mode != v1.Global && s.Spec.Replicas != nil {
-		mode = fmt.Sprintf("%d replicas", *s.Spec.Replicas)
+		if mode = fmt.Sprintf("%d replicas", *s.Spec.Replicas); *s.Spec.Replicas == 1 {
+			mode = "1 replica"
+		}
 	}
 	st := s.Status
 	return [][2]string{
@@ -46,10 +48,6 @@ func serviceLines(s *v1.Service) [][2]string {
 
 func (p *program) taskLines(t *v1.Task) [][2]string {
 	st := t.Status
-	status := v1.TaskWord(t)
-	if why := reasonOf(t); why != "" && why != status {
-		status += ": " + why
-	}
 	started, last := "", ""
 	if !st.StartedAt.IsZero() {
 		started = v1.Age(st.StartedAt, p.now()) + " ago"
@@ -64,7 +62,7 @@ func (p *program) taskLines(t *v1.Task) [][2]string {
 		}
 	}
 	return [][2]string{
-		{"status", status}, {"slot", number(int64(t.Spec.Slot))}, {"address", st.Address},
+		{"status", standing(t)}, {"slot", number(int64(t.Spec.Slot))}, {"address", st.Address},
 		{"started", started}, {"restarts", itoa(st.Restarts)}, {"last exit", last}, {"pid", number(int64(st.PID))},
 		{"image", t.Spec.Image}, {"digest", st.ImageDigest},
 	}

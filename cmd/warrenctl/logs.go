@@ -168,7 +168,8 @@ func (l *logs) print(ctx context.Context) error {
 		l.p.note("no tasks%s", l.chosen())
 	}
 	l.merge(readers)
-	return l.failures(readers)
+	l.silent(readers, all)
+	return l.failures(readers, all)
 }
 
 // chosen says of what there are no tasks.
@@ -186,8 +187,34 @@ func (l *logs) list(ctx context.Context) ([]meta.Object, error) {
 	return all, err
 }
 
+// silent tells why there may be nothing to see: of tasks that do not run, how they stand.
+func (l *logs) silent(readers []*reader, all []meta.Object) {
+	for _, r := range readers {
+		if r.wrote || r.failure() != nil || l.options.Tail == 0 {
+			continue
+		}
+		since := ""
+		if !l.options.Since.IsZero() {
+			since = " since then"
+		}
+		if how := standingOf(r.task, all); how != "" {
+			l.p.note("task %q wrote nothing%s; it is %s", r.task, since, how)
+		}
+	}
+}
+
+// standingOf is how a task stands that does not run, "" of one that does.
+func standingOf(name string, all []meta.Object) string {
+	for _, o := range all {
+		if t, ok := o.(*v1.Task); ok && t.Metadata.Name == name && !t.Status.Ready {
+			return standing(t)
+		}
+	}
+	return ""
+}
+
 // failures tells in a line each what could not be read. That is a failure of the whole only if nothing could.
-func (l *logs) failures(readers []*reader) error {
+func (l *logs) failures(readers []*reader, all []meta.Object) error {
 	var failed []error
 	for _, r := range readers {
 		switch err := r.failure(); {
@@ -195,6 +222,10 @@ func (l *logs) failures(readers []*reader) error {
 		case errors.Is(err, host.ErrNotFound) && l.options.Previous:
 			failed = append(failed, fmt.Errorf("task %q was started only once", r.task))
 		case errors.Is(err, host.ErrNotFound):
+			if how := standingOf(r.task, all); how != "" {
+				failed = append(failed, fmt.Errorf("task %q wrote nothing yet; it is %s", r.task, how))
+				continue
+			}
 			failed = append(failed, fmt.Errorf("task %q wrote nothing yet", r.task))
 		default:
 			failed = append(failed, err)
@@ -215,6 +246,7 @@ type reader struct {
 	lines  chan host.LogLine
 	err    error // when lines is closed
 	head   *host.LogLine
+	wrote  bool // any line
 	silent bool // it was left out since it did not answer
 	cancel context.CancelFunc
 }
@@ -284,6 +316,7 @@ func (l *logs) merge(readers []*reader) {
 		if oldest == nil {
 			return
 		}
+		oldest.wrote = true
 		l.out.line(oldest.task, *oldest.head)
 		oldest.next()
 	}

@@ -69,11 +69,32 @@ func runningOf(ctx context.Context, s *grpcstore.Store, service string) (string,
 	}).Metadata.Name, nil
 }
 
-// insideError adds the next step to what happens with tasks that do not run.
-func insideError(task string, err error) error {
-	switch {
-	case errors.Is(err, host.ErrNotRunning), errors.Is(err, host.ErrNotFound):
-		return try(err, "warrenctl describe task/%s", task)
+// insideError says of a task that does not run how it stands, and the next step.
+func insideError(ctx context.Context, s *grpcstore.Store, task string, err error) error {
+	if !errors.Is(err, host.ErrNotRunning) && !errors.Is(err, host.ErrNotFound) {
+		return err
 	}
-	return err
+	// One that runs by now is described by what happened.
+	if o, e := s.Get(ctx, meta.Key{Kind: v1.TaskKind.Name, Name: task}); e == nil && !o.(*v1.Task).Status.Ready {
+		err = fmt.Errorf("task %q does not run; it is %s", task, standing(o.(*v1.Task)))
+	}
+	return try(err, "warrenctl describe task/%s", task)
+}
+
+// runs is nil for a task that has a process.
+func runs(ctx context.Context, s *grpcstore.Store, task string) error {
+	o, err := s.Get(ctx, meta.Key{Kind: v1.TaskKind.Name, Name: task})
+	if err != nil || o.(*v1.Task).Status.PID != 0 {
+		return err
+	}
+	return insideError(ctx, s, task, host.ErrNotRunning)
+}
+
+// standing is how a task is, in a word and a sentence.
+func standing(t *v1.Task) string {
+	word, why := v1.TaskWord(t), v1.TaskWhy(t)
+	if why == "" || why == word {
+		return word
+	}
+	return clean(word + ": " + why)
 }

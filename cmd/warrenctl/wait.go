@@ -229,19 +229,4 @@ func (w *waiting) why(service string) string {
 }
 
 // reasonOf says why a task is not ready.
-func reasonOf(t *v1.Task) string {
-	if t.Status.Ready {
-		return ""
-	}
-	var causes []string
-	for _, r := range t.Status.Pending {
-		causes = append(causes, r.Message)
-	}
-	switch {
-	case len(causes) > 0:
-		return strings.Join(causes, ", ")
-	case t.Status.Message != "":
-		return t.Status.Message
-	}
-	return t.Status.Reason
-}
+func reasonOf(t *v1.Task) string { return v1.TaskWhy(t) }

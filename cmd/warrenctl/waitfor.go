@@ -187,7 +187,7 @@ func (w *awaited) run(ctx context.Context, s *grpcstore.Store, most time.Duratio
 	case errors.Is(err, errSettled):
 		return nil
 	case late(ctx, timed, err):
-		return &exit{error: w.open(fmt.Sprintf(" after %s", most)), code: codeLate}
+		return &exit{error: w.open(fmt.Sprintf(" after %s", most)), code: codeLate, try: w.next()}
 	}
 	return err
 }
@@ -208,7 +208,7 @@ func (w *awaited) first(all []meta.Object, most time.Duration) error {
 	}
 	err := w.look()
 	if err == nil && most == 0 {
-		return &exit{error: w.open(""), code: codeNo}
+		return &exit{error: w.open(""), code: codeNo, try: w.next()}
 	}
 	return err
 }
@@ -238,6 +238,16 @@ func (w *awaited) look() error {
 		}
 	}
 	return errSettled
+}
+
+// next is where to look for the cause of the first for which it does not hold.
+func (w *awaited) next() string {
+	for _, key := range w.keys {
+		if !w.done[key] {
+			return "warrenctl describe " + lower(key.Kind, key.Name)
+		}
+	}
+	return ""
 }
 
 // open says for what it does not hold, and how that stands.

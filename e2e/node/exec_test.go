@@ -100,7 +100,7 @@ func TestExec(t *testing.T) {
 		}
 		w.apply(service("once", image+"args: [-exit, \"0\"]\nrestart: {policy: Never}"))
 		over := w.one("once", "is over", func(t *v1.Task) bool { return t.Status.Phase == v1.TaskComplete })
-		if r := w.try("exec", over.Metadata.Name, "--", "/hello"); r.code != 1 || !strings.Contains(r.err, "task is not running") {
+		if r := w.try("exec", over.Metadata.Name, "--", "/hello"); r.code != 1 || !strings.Contains(r.err, "does not run; it is ") {
 			t.Errorf("task that is over: %+v", r)
 		}
 	})
@@ -347,7 +347,7 @@ func taskEnds(w *world) {
 	s.expect("child")
 	w.ctl("delete", "service/short")
 	code := s.code()
-	if code != 137 && (code != 1 || !strings.Contains(errs.String(), "not running")) {
+	if code != 137 && (code != 1 || !strings.Contains(errs.String(), "not running") && !strings.Contains(errs.String(), "does not run")) {
 		w.t.Errorf("code %d, %s", code, errs.String())
 	}
 	w.await("nothing is left of the task", func() bool {
