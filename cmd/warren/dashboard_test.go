@@ -89,6 +89,14 @@ func checkExpression(t *testing.T, panel, text string, there map[string]string) 
 	if len(e.metrics) == 0 {
 		t.Errorf("panel %q: %s has no metric", panel, text)
 	}
+	if strings.Count(text, "(") != strings.Count(text, ")") || strings.Count(text, "{") != strings.Count(text, "}") {
+		t.Errorf("panel %q: %s: brackets are not closed", panel, text)
+	}
+	for _, m := range regexp.MustCompile(`(\w+)(?:{[^}]*})?\[`).FindAllStringSubmatch(text, -1) {
+		if !slices.ContainsFunc([]string{"_total", "_bucket", "_sum", "_count"}, func(end string) bool { return strings.HasSuffix(m[1], end) }) {
+			t.Errorf("panel %q: %s: %s is no counter, it has no rate", panel, text, m[1])
+		}
+	}
 	for _, f := range e.functions {
 		if !slices.Contains(functions, f) {
 			t.Errorf("panel %q: %s: there is no function %s", panel, text, f)
