@@ -126,7 +126,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		return nil, err
 	}
 	crashed := h.beginRun()
-	h.verified.Store(crashed == nil)
+	h.verified.Store(crashed == nil || cfg.Socket != "") // whose containerd it is looks after its store
 	if err := h.start(ctx); err != nil {
 		h.cancel()
 		return nil, err
@@ -134,7 +134,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	h.running.Go(h.firstLook)
 	h.running.Go(h.gc.run)
 	h.running.Go(func() {
-		if crashed != nil {
+		if crashed != nil && h.daemon != nil {
 			h.scrub(*crashed)
 		}
 		h.mend(h.ctx)

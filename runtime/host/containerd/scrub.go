@@ -39,7 +39,7 @@ func (h *Host) scrub(old runMark) {
 	for _, b := range broken {
 		err = errors.Join(err, h.dropBroken(h.ctx, b))
 	}
-	if err == nil && h.daemon != nil && since.IsZero() {
+	if err == nil && since.IsZero() {
 		err = h.checkLayers(h.ctx)
 	}
 	if err != nil || h.ctx.Err() != nil {
@@ -113,9 +113,9 @@ func (h *Host) isGood(ctx context.Context, i content.Info, since time.Time, pace
 	return hex.EncodeToString(sum.Sum(nil)) == i.Digest.Encoded(), nil
 }
 
-// writtenAt is when a file was last written; where it cannot be seen, when it was noted.
+// writtenAt is when a file was last written.
 func (h *Host) writtenAt(i content.Info) time.Time {
-	if info, err := os.Stat(h.blobPath(i.Digest)); err == nil && h.daemon != nil {
+	if info, err := os.Stat(h.blobPath(i.Digest)); err == nil {
 		return latest(info.ModTime(), i.CreatedAt)
 	}
 	return i.CreatedAt
@@ -128,10 +128,8 @@ func (h *Host) blobPath(d digest.Digest) string {
 // dropBroken removes a piece of content. The file goes first: containerd would take it for good when it is fetched again.
 func (h *Host) dropBroken(ctx context.Context, d digest.Digest) error {
 	h.log.Info("content is damaged and is removed", "digest", d.String())
-	if h.daemon != nil {
-		if err := os.Remove(h.blobPath(d)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove damaged content %s: %w", d, err)
-		}
+	if err := os.Remove(h.blobPath(d)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove damaged content %s: %w", d, err)
 	}
 	return wrap("remove damaged content "+d.String(), unlessGone(h.client.ContentStore().Delete(ctx, d)))
 }
