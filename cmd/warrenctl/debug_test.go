@@ -134,8 +134,8 @@ func contents(t *testing.T, path string) (total int64, texts map[string]string) 
 	}
 }
 
-// Without a name it lies where one is, called after node and time; a store that is not up costs only its parts.
-func TestBundleOfANodeWithoutStore(t *testing.T) {
+// Without a name it lies where one is, called after node and time; what a node cannot tell costs only its parts.
+func TestBundleOfANodeThatTellsLittle(t *testing.T) {
 	n := newLive(t, nil)
 	t.Chdir(t.TempDir())
 	o := say(t.Context(), "unix://"+filepath.Join(n.dir, server.SocketName), "debug", "bundle")
