@@ -246,3 +246,28 @@ func tarWith(t *testing.T, name string, data []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// TestImagesThatComeLate: a directory that is not there, as of a stick that nobody has put in yet, holds up nothing, and what
+// it brings is used when it comes. When it goes, nothing does.
+func TestImagesThatComeLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	top := t.TempDir()
+	images, manifests := filepath.Join(top, "stick", "images"), filepath.Join(top, "manifests")
+	write(t, filepath.Join(manifests, "a.yaml"), service("alpha", "image: warren.io/alpha:1"))
+	w.start("--images", images, "--manifests", manifests)
+	w.await("the service is there", func() bool { return len(w.tasks("alpha")) == 1 })
+	w.await("it is told what is missing", func() bool {
+		ok, message := w.check("images-dir")
+		return !ok && strings.Contains(message, images+": no such file or directory")
+	})
+	store(t, filepath.Join(images, "alpha.tar"), "warren.io/alpha:1", helloImage(t, "alpha", ""))
+	task := w.one("alpha", "runs", ready)
+	w.alive(task)
+	if err := os.RemoveAll(filepath.Dir(images)); err != nil {
+		t.Fatal(err)
+	}
+	w.await("it is told", func() bool { ok, _ := w.check("images-dir"); return !ok })
+	contains(t, "images", w.ctl("image", "list"), "warren.io/alpha:1")
+	w.alive(task)
+}
