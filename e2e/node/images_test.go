@@ -271,3 +271,53 @@ func TestImagesThatComeLate(t *testing.T) {
 	contains(t, "images", w.ctl("image", "list"), "warren.io/alpha:1")
 	w.alive(task)
 }
+
+// TestImagesKilled: warren is killed at several moments of an import. In the end all archives are there, whole.
+func TestImagesKilled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dir, names := t.TempDir(), []string{"warren.io/a:1", "warren.io/b:1", "warren.io/c:1"}
+	long := time.Now().Add(-time.Hour)
+	for i, n := range names {
+		path := store(t, filepath.Join(dir, fmt.Sprint(i)+".tar"), n, heavy(t, n, 30<<20))
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	some := func(pattern string) func() bool {
+		return func() bool {
+			found, _ := filepath.Glob(filepath.Join(w.host.DataDir, "containerd", pattern))
+			return len(found) > 0
+		}
+	}
+	imported := func(count int) func() bool {
+		return func() bool {
+			data, _ := os.ReadFile(w.logs)
+			return strings.Count(string(data), `msg="images imported"`) >= count
+		}
+	}
+	for _, moment := range []func() bool{
+		some("io.containerd.content.v1.content/ingest/*"), some("io.containerd.content.v1.content/blobs/sha256/*"),
+		some("io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/ballast-*"), imported(1), imported(2),
+	} {
+		w.start("--images", dir)
+		for end := time.Now().Add(patience); !moment() && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+		if err := w.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-w.ended
+	}
+	w.start("--images", dir)
+	w.await("all archives are imported", func() bool { ok, _ := w.check("images-dir"); return ok && w.readyz().code == 200 })
+	for _, n := range names {
+		if line := w.images()[n]; !strings.Contains(line, "Complete") || strings.Contains(line, "Incomplete") {
+			t.Errorf("%s: %s", n, line)
+		}
+	}
+	if _, message := w.check("images"); message != "" {
+		t.Error(message)
+	}
+	w.apply(service("c", "image: warren.io/c:1"), "--wait")
+	w.alive(w.one("c", "runs", ready))
+}
