@@ -50,6 +50,23 @@ func BenchmarkDecodeTask(b *testing.B) {
 	}
 }
 
+func BenchmarkDecodeStrict(b *testing.B) {
+	o := meta.New[Service]("web")
+	o.Metadata.Labels, o.Spec.TaskTemplate = usual().Metadata.Labels, usual().Spec.TaskTemplate
+	o.SetDefaults()
+	data, err := meta.Encode(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, p := Kinds.DecodeStrict(data); p.Err() != nil {
+			b.Fatal(p.Err())
+		}
+	}
+}
+
 func BenchmarkCloneTask(b *testing.B) {
 	t := usual()
 	b.ReportAllocs()
