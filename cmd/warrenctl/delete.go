@@ -52,7 +52,11 @@ func (p *program) deleteVerb() *cli.Command {
 // victims are the objects that were named, have labels, or stand in files.
 func (p *program) victims(c *cli.Context) (*subject, error) {
 	if len(c.StringSlice("file")) == 0 {
-		return subjectOf(c, c.Args().Slice(), "warrenctl delete service/NAME")
+		x, err := subjectOf(c, c.Args().Slice(), "warrenctl delete service/NAME")
+		if err == nil {
+			err = x.removable()
+		}
+		return x, err
 	}
 	if c.IsSet("selector") || c.Bool("all") {
 		return nil, usagef("files exclude --selector and --all")

@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,11 @@ func (p *program) edit(ctx context.Context, s store.Store, key meta.Key) error {
 	if err != nil {
 		return fmt.Errorf("edit: %w", err)
 	}
+	before, _ := os.ReadFile(file)
 	err = p.run(file)
+	if after, e := os.ReadFile(file); err != nil && e == nil && bytes.Equal(before, after) {
+		return errors.Join(try(err, "EDITOR=vi warrenctl edit %s, or another editor", lower(key.Kind, key.Name)), os.Remove(file)) // nothing to keep
+	}
 	if err == nil {
 		err = p.save(ctx, s, was, file)
 	}

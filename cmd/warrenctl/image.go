@@ -56,6 +56,9 @@ func (p *program) importImages(c *cli.Context) error {
 		if p.live {
 			_, _ = fmt.Fprint(p.err, "\r\x1b[K")
 		}
+		if err != nil && strings.Contains(err.Error(), "archive/tar: ") {
+			return try(fmt.Errorf("import %s: this is no archive of images", name), "docker save IMAGE > FILE.tar, or skopeo copy docker://IMAGE oci-archive:FILE.tar")
+		}
 		if err != nil {
 			return fmt.Errorf("import %s: %w", name, err)
 		}

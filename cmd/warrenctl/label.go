@@ -75,6 +75,9 @@ func marksOf(c *cli.Context, verb string) (*subject, []mark, error) {
 	}
 	example := "warrenctl " + verb + " service/NAME KEY=VALUE"
 	x, err := subjectOf(c, names, example)
+	if err == nil {
+		err = x.writable()
+	}
 	if err == nil && len(marks) == 0 {
 		err = try(usagef("%s with what? write KEY=VALUE, or KEY- to remove one", verb), "%s", example)
 	}

@@ -55,6 +55,9 @@ func (p *program) logsOf(c *cli.Context) (*logs, error) {
 		return nil, usagef("an attempt that is over cannot be followed: --previous and --follow exclude each other")
 	}
 	o := host.LogOptions{Tail: c.Int("tail"), Previous: c.Bool("previous")}
+	if o.Tail < -1 {
+		return nil, usagef("--tail %d: write a number of lines, or -1 for all", o.Tail)
+	}
 	_, err := meta.ParseSelector(labels)
 	if err != nil {
 		return nil, usagef("%v", err)

@@ -1,6 +1,7 @@
 package warrenctl
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -227,6 +228,9 @@ type someImages struct{ gone, pinned bool }
 
 func (s *someImages) Import(_ context.Context, r io.Reader, o host.ImportOptions) ([]host.Image, error) {
 	data, err := io.ReadAll(r)
+	if strings.HasPrefix(string(data), "bad tar") {
+		return nil, fmt.Errorf("import image: %w", tar.ErrHeader)
+	}
 	if err == nil && !strings.HasPrefix(string(data), "archive") {
 		err = errors.New("is no archive of images")
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -61,6 +62,29 @@ func (x *subject) kinds() []*meta.Kind {
 		return []*meta.Kind{x.kind}
 	}
 	return kindsOf(x.keys)
+}
+
+// writable tells whether people write the kinds that it is about.
+func (x *subject) writable() error {
+	for _, k := range x.kinds() {
+		switch {
+		case k == v1.TaskKind:
+			return try(usagef("%s are made by the cluster itself, as the service says", k.Plural), "warrenctl edit service/NAME: spec.labels are those of its tasks")
+		case !k.UserWrites:
+			return usagef("%s are made by the cluster itself; nobody else writes them", k.Plural)
+		}
+	}
+	return nil
+}
+
+// removable tells whether people remove the kinds that it is about.
+func (x *subject) removable() error {
+	for _, k := range x.kinds() {
+		if !k.UserWrites && !k.UserDeletes {
+			return usagef("%s are made by the cluster itself; nobody else removes them", k.Plural)
+		}
+	}
+	return nil
 }
 
 // find returns the keys of all of it. When there is nothing of that kind it says so; that is no mistake.
