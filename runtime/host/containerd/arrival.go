@@ -35,5 +35,9 @@ func (s *imageStore) pullUnless(ctx context.Context, t v1.TaskTemplate, pinned s
 		case <-ctx.Done():
 		}
 	}()
-	return s.pull(ctx, t.Image, pinned)
+	img, err := s.pull(ctx, t.Image, pinned)
+	if err != nil && s.uses.nudge != nil {
+		s.uses.nudge() // what came may have filled the disk
+	}
+	return img, err
 }

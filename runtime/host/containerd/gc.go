@@ -128,6 +128,9 @@ func (c *collector) look(ctx context.Context) error {
 		c.block("")
 		return err
 	}
+	if err := c.dropParts(ctx); err != nil {
+		return err
+	}
 	var gone []string
 	for now := begun; now.above(c.cfg.Low); {
 		names, why, err := c.removeOne(ctx)

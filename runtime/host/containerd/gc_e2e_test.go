@@ -16,9 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/content"
 	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"warren.io/warren/runtime/host"
 )
@@ -215,4 +218,61 @@ func TestPinsStay(t *testing.T) {
 	r.push("app:1", variant(t, runtime.GOARCH, "two"))
 	pull()
 	is("pulled again", true)
+}
+
+// TestPullMakesRoom: an image for which there is no room gets it from those that nobody needs.
+func TestPullMakesRoom(t *testing.T) {
+	w, r := emptyWorld(t), newRegistry(t, "", "")
+	w.small("160M")
+	w.config = func(c *Config) { c.ImageGC = ImageGC{High: 92, Low: 60} }
+	w.open()
+	w.set()
+	if err := w.host.Protect(bg(), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.bring("idle:1", host.ImportOptions{})
+	w.bring("idle:2", host.ImportOptions{})
+	if n := w.names(); len(n) != 2 {
+		t.Fatalf("there is room for both: %q", n)
+	}
+	r.push("big:1", variant(t, runtime.GOARCH, string(noise(40<<20))))
+	w.set(r.task("a", "big:1", "sleep"))
+	w.awaitPhase("a", host.Running)
+	if len(w.remarks.of(host.ReasonImagesRemoved)) == 0 {
+		t.Errorf("nothing was removed: %q", w.names())
+	}
+}
+
+// TestPartsMakeRoom: what came of an image that nobody wants any more goes first, what came of one that is wanted stays.
+func TestPartsMakeRoom(t *testing.T) {
+	w := newWorld(t)
+	part := func(name string) digest.Digest {
+		t.Helper()
+		data := noise(1 << 20)
+		d := ocispec.Descriptor{Digest: digest.FromBytes(data), Size: int64(len(data))}
+		held, err := w.host.images.hold(w.host.ctx, name)
+		if err == nil {
+			err = content.WriteBlob(held, w.host.client.ContentStore(), name, bytes.NewReader(data), d)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.host.images.forgetLater(w.host.ctx, name)
+		return d.Digest
+	}
+	here := func(d digest.Digest) bool {
+		_, err := w.host.client.ContentStore().Info(w.host.ctx, d)
+		return err == nil
+	}
+	gone, kept := part("docker.io/library/gone:1"), part("docker.io/library/kept:1")
+	w.set()
+	if err := w.host.Protect(bg(), []string{"kept:1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.host.gc.dropParts(w.host.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if here(gone) || !here(kept) {
+		t.Errorf("unwanted here: %t, wanted here: %t", here(gone), here(kept))
+	}
 }

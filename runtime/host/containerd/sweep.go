@@ -22,6 +22,7 @@ func (h *Host) sweep() {
 	if early || h.ctx.Err() != nil {
 		return
 	}
+	defer h.gc.nudge() // from the first wish on it is known what tasks need
 	h.sweeping.Lock()
 	defer h.sweeping.Unlock()
 	ctx, cancel := h.finishing()
