@@ -73,8 +73,8 @@ func assign(tx *control.Tx, t *v1.Task, places []*place) {
 		reasons := explain(refused, len(places))
 		if !slices.Equal(t.Status.Pending, reasons) {
 			tx.Warn(t, "Pending", "%s", sentence(reasons))
+			control.Modify(tx, t, func(t *v1.Task) { t.Status.Pending = reasons })
 		}
-		control.Modify(tx, t, func(t *v1.Task) { t.Status.Pending = reasons })
 		explainEach(tx, t, places)
 		return
 	}
