@@ -22,7 +22,7 @@ func near(word string, here []string) string {
 
 // verbsElsewhere are verbs that people bring along, and how the same is done here.
 var verbsElsewhere = map[string]string{
-	"rollout":       "warrenctl restart service/NAME --wait, or warrenctl wait service/NAME --for condition=Updated",
+	"rollout":       "warrenctl restart service/NAME --wait, or warrenctl wait service/NAME --for condition=Available",
 	"run":           "warrenctl apply -f FILE; an example: warrenctl help start",
 	"create":        "warrenctl apply -f FILE",
 	"replace":       "warrenctl apply -f FILE",
@@ -36,7 +36,7 @@ var verbsElsewhere = map[string]string{
 	"start":         "warrenctl scale service/NAME=1, or warrenctl apply -f FILE",
 	"kill":          "warrenctl delete task/NAME, or warrenctl exec TASK -- kill ...",
 	"attach":        "warrenctl logs -f TASK, or warrenctl exec -it TASK -- sh",
-	"images":        "warrenctl image list",
+	"images":        "warrenctl get images",
 	"pull":          "warrenctl image import FILE; what services name is pulled by itself",
 	"stats":         "warrenctl top tasks",
 	"cluster-info":  "warrenctl get nodes",
