@@ -14,6 +14,7 @@ import (
 	"warren.io/warren/controllers/events"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/why"
 )
 
 const tasksController = tasks.Name
@@ -42,7 +43,7 @@ func (n *node) join(ctx context.Context) error {
 			errForeign, n.id.Name, n.id.Cluster, n.dataDir, id)
 		return n.refuse(ctx, err)
 	}
-	n.late.Open(store.Admit(s, v1.Kinds, time.Now))
+	n.late.Open(store.Admit(why.Recorder{Trace: &n.trace, Event: record, Now: time.Now}.Over(s), v1.Kinds, time.Now))
 	n.status.set("store", nil)
 	return nil
 }

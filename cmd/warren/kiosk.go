@@ -7,6 +7,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/manifest"
+	"warren.io/warren/runtime/store"
 )
 
 // kioskSet marks what the directory brought, wherever it lies: it may be moved.
@@ -16,6 +17,7 @@ const kioskSet = "manifests"
 // never most of it at once, unless as much comes for it: half a copy of the directory looks like that.
 func (n *node) followManifests(ctx context.Context) {
 	apply := func(ctx context.Context, objects []meta.Object) error {
+		ctx = store.As(ctx, "manifests "+n.manifests)
 		plan, err := manifest.Apply(ctx, n.late, objects, manifest.Options{Set: kioskSet, Prune: true, Guard: manifest.GuardShrink})
 		if errors.Is(err, manifest.ErrTooMuch) {
 			err = fmt.Errorf("%w; if it shall be so: warrenctl apply -f %s --set %s --prune --force", err, n.manifests, kioskSet)

@@ -25,8 +25,8 @@ type plan struct {
 	status         v1.ServiceStatus
 	after          time.Duration
 	notes          []control.Note
-	why            map[string]string // by task: why it is made or removed
-	words          []word            // how it stands with what is left as it is
+	why            map[string]cause // by task: why it is made or removed
+	words          []word           // how it stands with what is left as it is
 }
 
 // word is about a task, or about the service where task is nil.
@@ -55,7 +55,7 @@ type decision struct {
 // decide looks at what is there and takes the next step towards what is wanted.
 func decide(w world) plan {
 	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, tasks: map[slot]*v1.Task{}}
-	d.why = map[string]string{}
+	d.why = map[string]cause{}
 	for _, n := range w.nodes {
 		d.state[n.Metadata.Name] = n.Status.State
 	}
@@ -85,7 +85,7 @@ func (d *decision) occupy() {
 		}
 		d.tasks[s] = t
 		if older != nil {
-			d.drop(older, "%s has taken its slot", t.Metadata.Name)
+			d.drop(older, happened("%s has taken its slot", t.Metadata.Name))
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (d *decision) removeUnwanted(wanted []slot) {
 	})
 	before := len(d.remove)
 	for _, s := range gone {
-		d.drop(d.tasks[s], "%s", d.surplus(s))
+		d.drop(d.tasks[s], d.surplus(s))
 		delete(d.tasks, s)
 	}
 	d.tellScaledDown(d.remove[before:])
@@ -146,10 +146,10 @@ func (d *decision) fill(s slot) {
 	t := d.tasks[s]
 	switch {
 	case t == nil:
-		d.make(s, "%s", d.vacant(s))
+		d.make(s, d.vacant(s))
 	case d.lost(t) && s.node == "":
 		d.note(true, "TaskLost", "%s is lost with node %s and is replaced", t.Metadata.Name, t.Spec.Node)
-		d.replace(s, "node %s, where it ran, is %s", t.Spec.Node, d.stateOf(t.Spec.Node))
+		d.replace(s, happened("node %s, where it ran, is %s", t.Spec.Node, d.stateOf(t.Spec.Node)))
 	case t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected:
 		d.retry(s, t)
 	}
@@ -177,7 +177,7 @@ func (d *decision) retry(s slot, t *v1.Task) {
 		return
 	}
 	d.note(true, "TaskReplaced", "%s was given up (%s) and is replaced", t.Metadata.Name, t.Status.Reason)
-	d.replace(s, "%s was given up (%s)", t.Metadata.Name, t.Status.Reason)
+	d.replace(s, happened("%s was given up (%s)", t.Metadata.Name, t.Status.Reason))
 }
 
 // settle is how long a new task must have run to count as started: what ends at once must not end the whole service.
@@ -210,7 +210,7 @@ func (d *decision) update(wanted []slot) {
 		d.wake(wait)
 	default:
 		d.note(false, "Updating", "%s is replaced: the service changed", d.tasks[next[0]].Metadata.Name)
-		d.replace(next[0], "the template of service %s changed", d.svc.Metadata.Name)
+		d.replace(next[0], asked("the template of service %s changed", d.svc.Metadata.Name))
 	}
 }
 
@@ -236,22 +236,22 @@ func (d *decision) unreachable(t *v1.Task) bool {
 func (d *decision) outdated(t *v1.Task) bool { return t.Spec.TemplateHash != d.hash }
 
 // replace removes the task of a slot and makes its successor in the same commit.
-func (d *decision) replace(s slot, because string, args ...any) {
-	if old := d.tasks[s]; d.room >= 2 && d.make(s, because, args...) {
-		d.drop(old, because, args...)
+func (d *decision) replace(s slot, why cause) {
+	if old := d.tasks[s]; d.room >= 2 && d.make(s, why) {
+		d.drop(old, why)
 	}
 }
 
-func (d *decision) drop(t *v1.Task, because string, args ...any) {
+func (d *decision) drop(t *v1.Task, why cause) {
 	if d.room > 0 {
 		d.room--
 		d.remove = append(d.remove, t)
-		d.why[t.Metadata.Name] = fmt.Sprintf(because, args...)
+		d.why[t.Metadata.Name] = why
 	}
 }
 
 // make creates the next task of a slot. Until the image's digest is known only one task is made, which finds it out.
-func (d *decision) make(s slot, because string, args ...any) bool {
+func (d *decision) make(s slot, why cause) bool {
 	if d.room == 0 || d.image.Digest == "" && d.pilot {
 		d.say(nil, "the other tasks wait for the first one, which finds out what the image is")
 		return false
@@ -262,7 +262,7 @@ func (d *decision) make(s slot, because string, args ...any) bool {
 	t := d.newTask(s)
 	d.create = append(d.create, t)
 	d.tasks[s] = t
-	d.why[t.Metadata.Name] = fmt.Sprintf(because, args...)
+	d.why[t.Metadata.Name] = why
 	return true
 }
 

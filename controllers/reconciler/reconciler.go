@@ -52,11 +52,11 @@ func (Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (con
 	}
 	p := decide(w)
 	for _, t := range p.remove {
-		tx.Because(t, svc, "%s", p.why[t.Metadata.Name])
+		because(tx, t, svc, p.why[t.Metadata.Name])
 		tx.Delete(t)
 	}
 	for _, t := range p.create {
-		tx.Because(t, svc, "%s", p.why[t.Metadata.Name])
+		because(tx, t, svc, p.why[t.Metadata.Name])
 		tx.Create(t)
 	}
 	for _, w := range p.words {
@@ -75,4 +75,13 @@ func (Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (con
 		}
 	}
 	return control.Result{After: p.after}, nil
+}
+
+// because leaves the reason for those who ask; where somebody asked for it, the service leads to who.
+func because(tx *control.Tx, t *v1.Task, svc *v1.Service, why cause) {
+	if why.asked {
+		tx.Because(t, svc, "%s", why.text)
+	} else {
+		tx.Because(t, nil, "%s", why.text)
+	}
 }

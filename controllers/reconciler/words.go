@@ -7,16 +7,25 @@ import (
 	v1 "warren.io/warren/apis/v1"
 )
 
-func (d *decision) surplus(s slot) string {
+// cause is why a task is made or removed: somebody wants the service so, or something happened to the task.
+type cause struct {
+	text  string
+	asked bool
+}
+
+func asked(format string, args ...any) cause    { return cause{fmt.Sprintf(format, args...), true} }
+func happened(format string, args ...any) cause { return cause{fmt.Sprintf(format, args...), false} }
+
+func (d *decision) surplus(s slot) cause {
 	switch {
 	case s.node != "" && d.svc.Spec.Mode == v1.Global:
-		return fmt.Sprintf("node %s is gone", s.node)
+		return happened("node %s is gone", s.node)
 	case d.svc.Spec.Mode == v1.Global:
-		return fmt.Sprintf("service %s runs one task on every node now", d.svc.Metadata.Name)
+		return asked("service %s runs one task on every node now", d.svc.Metadata.Name)
 	case s.node != "":
-		return fmt.Sprintf("service %s has a number of replicas now", d.svc.Metadata.Name)
+		return asked("service %s has a number of replicas now", d.svc.Metadata.Name)
 	}
-	return fmt.Sprintf("service %s wants %s", d.svc.Metadata.Name, count(*d.svc.Spec.Replicas, "replica"))
+	return asked("service %s wants %s", d.svc.Metadata.Name, count(*d.svc.Spec.Replicas, "replica"))
 }
 
 // tellScaledDown is for those who ask later where a task has gone: the tasks themselves cannot be asked any more.
@@ -30,7 +39,7 @@ func (d *decision) tellScaledDown(gone []*v1.Task) {
 		names = append(names, t.Metadata.Name)
 	}
 	if len(names) > 0 {
-		d.note(false, "ScaledDown", "removed %s: %s", strings.Join(names, ", "), d.why[gone[0].Metadata.Name])
+		d.note(false, "ScaledDown", "removed %s: %s", strings.Join(names, ", "), d.why[gone[0].Metadata.Name].text)
 	}
 }
 
@@ -41,11 +50,11 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-func (d *decision) vacant(s slot) string {
+func (d *decision) vacant(s slot) cause {
 	if s.node != "" {
-		return fmt.Sprintf("service %s runs one task on every node, and %s had none", d.svc.Metadata.Name, s.node)
+		return asked("service %s runs one task on every node, and %s had none", d.svc.Metadata.Name, s.node)
 	}
-	return fmt.Sprintf("service %s wants %s, and slot %d was empty", d.svc.Metadata.Name, count(*d.svc.Spec.Replicas, "replica"), s.number)
+	return asked("service %s wants %s, and slot %d was empty", d.svc.Metadata.Name, count(*d.svc.Spec.Replicas, "replica"), s.number)
 }
 
 func (d *decision) stateOf(node string) string {

@@ -48,6 +48,7 @@ var layers = map[string][]string{
 	"runtime/server":              {"apis/*", "runtime/store", "runtime/host"},
 	"runtime/manifest":            {"apis/*", "runtime/store"},
 	"runtime/identity":            {"apis/*", "runtime/store"},
+	"runtime/why":                 {"apis/*", "runtime/store", "runtime/control", "runtime/manifest"},
 	"runtime/host":                {"apis/*", "runtime/host"},
 	"runtime/host/network":        {"apis/*", "runtime/host", "runtime/host/nftables"},
 	"runtime/sim":                 {"apis/*", "runtime/store", "runtime/store/memstore", "runtime/control/*", "runtime/host", "runtime/host/fake", "controllers/*"},

@@ -16,8 +16,8 @@ type FieldChange struct {
 	Path, From, To string
 }
 
-// fieldChanges lists the fields that a user writes and that differ, by path.
-func fieldChanges(from, to meta.Object) []FieldChange {
+// Changes lists the fields that a user writes and that differ between two states of an object, by path.
+func Changes(from, to meta.Object) []FieldChange {
 	a, b := flat(from), flat(to)
 	both := maps.Clone(a)
 	maps.Copy(both, b)

@@ -151,7 +151,7 @@ func compare(want, have meta.Object, set string) (Step, error) {
 	}
 	mark(o, set)
 	over(o, have)
-	step.Fields = fieldChanges(have, o)
+	step.Fields = Changes(have, o)
 	if step.Action = Configured; len(step.Fields) == 0 {
 		step.Action = Unchanged
 	}

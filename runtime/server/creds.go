@@ -22,7 +22,11 @@ func (opened) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error
 			return c, info, nil
 		}
 	}
-	return c, local{credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}}, nil
+	who := local{credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}, -1}
+	if g, ok := c.(*greeted); ok {
+		who.uid = uidOf(g.Conn)
+	}
+	return c, who, nil
 }
 
 // ClientHandshake implements credentials.TransportCredentials; these credentials are a server's.
@@ -40,7 +44,10 @@ func (o opened) Clone() credentials.TransportCredentials { return o }
 func (opened) OverrideServerName(string) error { return nil }
 
 // local is the other side of a unix socket: file permissions have let it in.
-type local struct{ credentials.CommonAuthInfo }
+type local struct {
+	credentials.CommonAuthInfo
+	uid int // of the process that connected, -1 if unknown
+}
 
 // AuthType implements credentials.AuthInfo.
 func (local) AuthType() string { return "local" }
