@@ -38,6 +38,7 @@ var mutants = []mutant{
 	{"reconciler: a replacement leaves the old task", "controllers/reconciler/decide.go", "d.make(s) {\n\t\td.drop(old)", "d.make(s) {\n\t\t_ = old", seeds},
 	{"reconciler: updates two at once", "controllers/reconciler/decide.go", "\t\td.replace(next[0])", "\t\td.replace(next[0])\n\t\td.replace(next[len(next)-1])", update},
 	{"reconciler: the image is not pinned", "controllers/reconciler/task.go", "ImageDigest: d.image.Digest,", "", seeds},
+	{"reconciler: the image before is forgotten", "controllers/reconciler/task.go", "return append([]string{left}, rest...)", "return rest", seeds},
 	{"reconciler: writes on every run", "controllers/reconciler/decide.go", "With(available, d.now).With(updated, d.now)",
 		"With(available, d.now).With(updated, d.now)\n\tst.Conditions[0].TransitionTime = d.now", seeds},
 	{"scheduler: ignores memory", "controllers/scheduler/choose.go", "return fits(t.Spec.Resources.Reservations.Memory, p.free.Memory)", "return true", seeds},
@@ -57,5 +58,6 @@ var mutants = []mutant{
 	{"agent: the phase goes back", "controllers/agent/tasks/decide.go", "if order[p] > order[d.status.Phase] {", "if order[p] >= 0 {", seeds},
 	{"agent: a restart takes what the tag means now", "controllers/agent/tasks/decide.go", "cmp.Or(t.Spec.ImageDigest, d.status.ImageDigest)",
 		"cmp.Or(t.Spec.ImageDigest)", seeds},
+	{"agent: does not hear of new images", "controllers/agent/images/images.go", "old != nil && new != nil && slices.Equal(", "old != nil && new != nil && !slices.Equal(", seeds},
 	{"agent: an exited process is called ready", "controllers/agent/tasks/decide.go", "s.Attempt-1, s.Failures, false", "s.Attempt-1, s.Failures, st.Ready", seeds},
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -75,6 +76,9 @@ func (c *checker) service(s *v1.Service) {
 	c.mayChange(old, s, "")
 	if s.Status.Count < old.Status.Count {
 		c.w.fail("%s: count went back from %d to %d", s.Key(), old.Status.Count, s.Status.Count)
+	}
+	if d := old.Status.Image.Digest; d != "" && d != s.Status.Image.Digest && !slices.Contains(s.Status.PreviousImages, d) {
+		c.w.fail("%s: the image that it ran is forgotten, of the earlier ones it knows %q", s.Key(), s.Status.PreviousImages)
 	}
 }
 
