@@ -47,6 +47,7 @@ func (p *program) describeAll(c *cli.Context, s *grpcstore.Store, keys []meta.Ke
 	if err != nil {
 		return err
 	}
+	p.pulls = pullsOf(c.Context, s)
 	var missing []error
 	first := true
 	for _, key := range keys {
@@ -68,7 +69,7 @@ func (p *program) describeAll(c *cli.Context, s *grpcstore.Store, keys []meta.Ke
 func (p *program) describe(o meta.Object, related []meta.Object) {
 	p.printf("%s %s\n", o.Key().Kind, o.Meta().Name)
 	t := table{}
-	own := p.highlights(o)
+	own := append(p.highlights(o), [2]string{"pull", p.pulling(o)})
 	first := min(1, len(own)) // how it is, then what it belongs to
 	for _, f := range slices.Concat(p.common(o), own[:first], neighbours(o, related), own[first:]) {
 		if f[1] != "" {

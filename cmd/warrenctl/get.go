@@ -34,7 +34,7 @@ type query struct {
 func (p *program) getVerb() *cli.Command {
 	return &cli.Command{
 		Name: "get", Usage: "list resources, or show some", ArgsUsage: "KIND [NAME...] | KIND,KIND... | KIND/NAME... | all",
-		Description: "KIND is one of " + kindNames() + ".\n" +
+		Description: "KIND is one of " + kindNames() + ", or images: what the node has and fetches.\n" +
 			"A selector is a list like app=web,tier!=db,env in (a,b),present,!absent; a field selector one like\n" +
 			"status.phase=Running,spec.node!=n1. A path is one like .spec.node, .status.conditions[0].reason, .spec.env[*].name\n" +
 			"or .status.conditions[?(@.status==\"False\")].type; a template is text with paths in braces, over a List where there\n" +
@@ -47,6 +47,9 @@ func (p *program) getVerb() *cli.Command {
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on with what changes"},
 		},
 		Action: func(c *cli.Context) error {
+			if areImages(c.Args().Slice()) {
+				return p.getImages(c)
+			}
 			q, err := queryOf(c)
 			if err != nil {
 				return err

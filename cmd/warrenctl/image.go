@@ -1,7 +1,6 @@
 package warrenctl
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -93,20 +92,7 @@ func (p *program) listImages(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	images, err := s.ListImages(c.Context)
-	if err != nil {
-		return err
-	}
-	if len(images) == 0 {
-		p.note("no images")
-	}
-	t := table{{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PINNED", "STATUS", "AGE"}}
-	for _, i := range images {
-		t = append(t, []string{i.Name, i.Digest[:min(len(i.Digest), 19)], v1.Size(meta.Bytes(i.Size)), strings.Join(i.Platforms, ","),
-			map[bool]string{true: "yes", false: "no"}[i.Pinned], cmp.Or(i.Status, "Complete"), v1.Age(i.Created, p.now())})
-	}
-	t.print(p.out)
-	return nil
+	return p.showImages(c.Context, s, "")
 }
 
 func pinnedToo(pinned bool) string {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store/grpcstore"
 )
@@ -36,6 +37,8 @@ type program struct {
 	// live tells that err is a terminal, on which lines may be written over.
 	live bool
 	conn *grpcstore.Store
+	// pulls are the images that the node fetches, for describe.
+	pulls []host.Pull
 }
 
 // Main runs warrenctl with the arguments after the program's name and returns its exit code.

@@ -87,7 +87,7 @@ func setup(env *testscript.Env) error {
 	}
 	s := server.New(server.Config{
 		Store: store.Admit(n.mem, v1.Kinds, func() time.Time { return noon }), Kinds: v1.Kinds, Log: logr.Discard(),
-		Logs: someLogs{}, Images: &someImages{}, Inside: inside, Meter: inside,
+		Logs: someLogs{}, Images: &someImages{}, Pulls: somePulls{n.mem}, Inside: inside, Meter: inside,
 		Graph: func() []string {
 			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
 		},
@@ -221,6 +221,22 @@ func (someLogs) Read(ctx context.Context, task string, o host.LogOptions, emit f
 		}
 	}
 	return nil
+}
+
+// somePulls knows of one image that is being fetched, where there is a task that wants it.
+type somePulls struct{ store.Store }
+
+func (s somePulls) WatchPulls(ctx context.Context, emit func([]host.Pull) error) error {
+	if _, err := s.Get(ctx, meta.Key{Kind: v1.TaskKind.Name, Name: "shop-1-1"}); err != nil {
+		return emit(nil)
+	}
+	p := host.Pull{Name: "docker.io/library/shop:2", Refs: []string{"shop:2"}, Phase: host.PullFetching, Done: 12 << 20, Total: 30 << 20, Rate: 3 << 20,
+		Started: noon.Add(-4 * time.Second)}
+	if err := emit([]host.Pull{p}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // someImages has one image until it is removed.

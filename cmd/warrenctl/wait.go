@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -30,6 +31,9 @@ type waiting struct {
 	lines    int                            // that are on the terminal and will be written over
 	// before are the templates that services had before a restart: until they have others, nothing of it has happened.
 	before map[meta.Key]string
+
+	mu    sync.Mutex  // over all of it: changes and the progress of pulls come at the same time
+	pulls []host.Pull // that are going on
 }
 
 // timeoutFlag bounds all waits.
@@ -57,7 +61,9 @@ func (p *program) waiting(keys []meta.Key) *waiting {
 func (w *waiting) run(ctx context.Context, s *grpcstore.Store, most time.Duration) error {
 	timed, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+	unfollow := w.follow(timed, s)
 	err := w.p.changes(timed, s.Only(v1.ServiceKind.Name, v1.TaskKind.Name), w.all, w.one)
+	unfollow()
 	switch {
 	case errors.Is(err, errSettled):
 		return nil
@@ -68,6 +74,8 @@ func (w *waiting) run(ctx context.Context, s *grpcstore.Store, most time.Duratio
 }
 
 func (w *waiting) all(objects []meta.Object) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, o := range objects {
 		w.take(o.Key(), o)
 	}
@@ -75,6 +83,8 @@ func (w *waiting) all(objects []meta.Object) error {
 }
 
 func (w *waiting) one(c store.Change) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.take(c.Key, c.Object)
 	return w.show()
 }
@@ -138,7 +148,6 @@ func (w *waiting) hopeless(s *v1.Service) error {
 // show prints how far all services are; errSettled when there is nothing left to wait for.
 func (w *waiting) show() error {
 	done, no := true, error(nil)
-	var lines []string
 	for _, key := range w.keys {
 		s := w.services[key]
 		if s == nil {
@@ -147,7 +156,23 @@ func (w *waiting) show() error {
 		if no = errors.Join(no, w.hopeless(s)); !w.settled(s) {
 			done = false
 		}
-		line := w.line(s)
+	}
+	w.draw()
+	if done {
+		return errSettled
+	}
+	return no
+}
+
+// draw prints a line for each service that is known: over the ones before on a terminal, else if it says something new.
+func (w *waiting) draw() {
+	var lines []string
+	for _, key := range w.keys {
+		s := w.services[key]
+		if s == nil {
+			continue
+		}
+		line := w.line(s) + w.fetching(s)
 		if line != w.said[key] && !w.p.live {
 			w.p.note("%s", line)
 		}
@@ -157,10 +182,6 @@ func (w *waiting) show() error {
 	if w.p.live {
 		w.rewrite(lines)
 	}
-	if done {
-		return errSettled
-	}
-	return no
 }
 
 // rewrite puts the lines in the place of those before.
