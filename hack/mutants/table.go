@@ -58,6 +58,6 @@ var mutants = []mutant{
 	{"agent: the phase goes back", "controllers/agent/tasks/decide.go", "if order[p] > order[d.status.Phase] {", "if order[p] >= 0 {", seeds},
 	{"agent: a restart takes what the tag means now", "controllers/agent/tasks/decide.go", "cmp.Or(t.Spec.ImageDigest, d.status.ImageDigest)",
 		"cmp.Or(t.Spec.ImageDigest)", seeds},
-	{"agent: does not hear of new images", "controllers/agent/images/images.go", "old != nil && new != nil && slices.Equal(", "old != nil && new != nil && !slices.Equal(", seeds},
+	{"agent: does not hear of new images", "controllers/agent/images/images.go", " && slices.Equal(needs(old.(*v1.Service)), needs(new.(*v1.Service)))", "", seeds},
 	{"agent: an exited process is called ready", "controllers/agent/tasks/decide.go", "s.Attempt-1, s.Failures, false", "s.Attempt-1, s.Failures, st.Ready", seeds},
 }
