@@ -172,7 +172,7 @@ func (a *archives) report(ctx context.Context, err error, count int) {
 		return
 	}
 	a.n.log.Error(err, "not all image archives are imported, the others are used", "dir", a.n.images)
-	a.n.tellNode(ctx, "images", host.Remark{Warning: true, Reason: "ImagesRefused", Message: strings.ReplaceAll(text, "\n", "; ")})
+	a.n.tellNode(ctx, host.Remark{Warning: true, Reason: "ImagesRefused", Message: strings.ReplaceAll(text, "\n", "; ")})
 }
 
 // archiveEndings are those of files that are taken for archives of images.

@@ -11,11 +11,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd"
 	"warren.io/warren/runtime/server"
-	"warren.io/warren/runtime/store"
 )
 
 func imageFlags() []cli.Flag {
@@ -65,24 +65,17 @@ func (n *node) passOn(ctx context.Context) {
 	for {
 		select {
 		case r := <-n.remarks:
-			n.tellNode(ctx, "images", r)
+			n.tellNode(ctx, r)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// tellNode writes an event about this node.
-func (n *node) tellNode(ctx context.Context, source string, r host.Remark) {
-	find := func(k meta.Key) (meta.Object, bool) {
-		o, err := n.quorum.Store().Get(ctx, k)
-		return o, err == nil
-	}
-	note := control.Note{About: meta.Key{Kind: "Node", Name: n.id.Name}, Warning: r.Warning, Reason: r.Reason, Message: r.Message}
-	e := record(find, source, note, time.Now().UTC())
-	if _, err := n.quorum.Store().Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any}); err != nil && ctx.Err() == nil {
-		n.log.Error(err, "event is lost", "reason", r.Reason)
-	}
+// tellNode writes an event about this node and its images.
+func (n *node) tellNode(ctx context.Context, r host.Remark) {
+	about := meta.Key{Kind: v1.NodeKind.Name, Name: n.id.Name}
+	n.tellOf(ctx, "images", control.Note{About: about, Warning: r.Warning, Reason: r.Reason, Message: r.Message})
 }
 
 // imageCheck is the line of /readyz about images. Their troubles do not keep a node from working.

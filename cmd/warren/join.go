@@ -89,13 +89,18 @@ func (n *node) refuse(ctx context.Context, err error) error {
 
 // tell writes an event about the cluster that no controller can know of.
 func (n *node) tell(ctx context.Context, warning bool, reason, message string) {
+	n.tellOf(ctx, "manifests", control.Note{About: clusterKey, Warning: warning, Reason: reason, Message: message})
+}
+
+// tellOf writes an event.
+func (n *node) tellOf(ctx context.Context, source string, note control.Note) {
 	find := func(k meta.Key) (meta.Object, bool) {
 		o, err := n.quorum.Store().Get(ctx, k)
 		return o, err == nil
 	}
-	note := control.Note{About: meta.Key{Kind: "Cluster", Name: v1.ClusterName}, Warning: warning, Reason: reason, Message: message}
-	e := record(find, "manifests", note, time.Now().UTC())
-	if _, err := n.quorum.Store().Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any}); err != nil {
-		n.log.Error(err, "event is lost", "reason", reason)
+	e := record(find, source, note, time.Now().UTC())
+	_, err := n.quorum.Store().Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any})
+	if err != nil && ctx.Err() == nil {
+		n.log.Error(err, "event is lost", "reason", note.Reason)
 	}
 }
