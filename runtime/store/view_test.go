@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -37,6 +38,33 @@ func TestViewReads(t *testing.T) {
 		if _, err := v.Get(t.Context(), k); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("get %s: %v", k, err)
 		}
+	}
+}
+
+// packing is a store that can pack, and has packed all there is.
+type packing struct{ store.Store }
+
+func (p packing) Pack(ctx context.Context, kinds ...string) ([]store.Packed, store.Revision, error) {
+	return store.Pack(ctx, p.Store, kinds...)
+}
+
+// Who sees a part of a store gets no more as JSON. Who sees all of it gets it from the store itself.
+func TestViewPacks(t *testing.T) {
+	inner := packing{memstore.New(task("a", "n1"), task("b", "n2"))}
+	late := store.NewLate("")
+	late.Open(store.Admit(store.View(inner, onNode("n1")), v1.Kinds, time.Now))
+	if all, _, err := store.Pack(t.Context(), late); err != nil || len(all) != 1 || all[0].Key.Name != "a" {
+		t.Errorf("%v, %v", all, err)
+	}
+	if _, ok := store.View(inner, onNode("n1")).(store.Packer); ok {
+		t.Error("a view packs past itself")
+	}
+	if all, _, err := store.Pack(t.Context(), store.Admit(inner, v1.Kinds, time.Now), "Task", "Node"); err != nil || len(all) != 2 {
+		t.Errorf("%v, %v", all, err)
+	}
+	late.Explain("gone")
+	if _, _, err := late.Pack(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Error(err)
 	}
 }
 
