@@ -17,6 +17,8 @@ type subject struct {
 	kind   *meta.Kind // nil when all are named with their kinds
 	keys   []meta.Key // nil when they are still to be found
 	labels string
+	// staying leaves out what is on its way out, unless it is named.
+	staying bool
 }
 
 // subjectFlags are those of verbs that need not be told names.
@@ -98,7 +100,9 @@ func (x *subject) find(ctx context.Context, p *program, s *grpcstore.Store) ([]m
 	}
 	var keys []meta.Key
 	for _, o := range sorted(x.kind, all) {
-		keys = append(keys, o.Key())
+		if !x.staying || o.Meta().Deleted.IsZero() {
+			keys = append(keys, o.Key())
+		}
 	}
 	if len(keys) == 0 {
 		p.note("%s", x.nothing())

@@ -35,6 +35,7 @@ func (p *program) waitVerb() *cli.Command {
 			if w.test, err = testOf(c.String("for"), x.kinds()); err != nil {
 				return err
 			}
+			x.staying = !w.test.gone
 			s, err := p.server(c)
 			if err != nil {
 				return err
