@@ -16,14 +16,19 @@ var proven = map[string]string{
 	"run --manifests":            "e2e/node/kiosk_test.go:TestKioskFollows",
 	"run --containerd":           "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
 	"run --registry-credentials": "e2e/node/registry_test.go:TestRegistryCredentials",
-	"run --metrics-listen":       "e2e/node/api_test.go:TestHTTP",
-	"run --pprof":                "e2e/node/debug_test.go:TestPprof",
-	"run --images":               "e2e/node/images_test.go:TestKioskWithoutNetwork",
-	"run --image-gc-high":        "e2e/node/images_test.go:TestImageCollection",
-	"run --image-gc-low":         "e2e/node/images_test.go:TestImageCollection",
-	"run --image-gc-min-age":     "e2e/node/images_test.go:TestImageCollection",
-	"stop --tasks":               "e2e/node/stop_test.go:TestStopTasks",
-	"reset --containerd":         "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
+	"run --registry-mirror":      "e2e/node/pull_test.go:TestMirrors",
+	"run --pull-parallel":        "e2e/node/pull_test.go:TestPullLimits",
+	"run --pull-rate":            "e2e/node/pull_test.go:TestPullLimits",
+	// What it does with the file: TestAuthoritiesAndMirrors in runtime/host/containerd/registry.
+	"run --registry-ca":      "e2e/node/pull_test.go:TestRegistryFlagsAreChecked",
+	"run --metrics-listen":   "e2e/node/api_test.go:TestHTTP",
+	"run --pprof":            "e2e/node/debug_test.go:TestPprof",
+	"run --images":           "e2e/node/images_test.go:TestKioskWithoutNetwork",
+	"run --image-gc-high":    "e2e/node/images_test.go:TestImageCollection",
+	"run --image-gc-low":     "e2e/node/images_test.go:TestImageCollection",
+	"run --image-gc-min-age": "e2e/node/images_test.go:TestImageCollection",
+	"stop --tasks":           "e2e/node/stop_test.go:TestStopTasks",
+	"reset --containerd":     "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
 }
 
 // Every verb and flag of warren is used with a real node. Whoever adds one adds a script to e2e/node/testdata, or a test
