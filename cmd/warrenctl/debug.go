@@ -17,11 +17,11 @@ func (p *program) debugVerb() *cli.Command {
 		Name: "debug", Usage: "gather what a bug report needs", ArgsUsage: "bundle",
 		Subcommands: []*cli.Command{{
 			Name: "bundle", Usage: "write one archive about the node and all its resources, without secrets", Action: p.debugBundle,
-			Description: "The archive holds versions, readiness, resources as YAML, events, metrics, goroutines, memory and disk of the\n" +
-				"node that is asked, and the last lines of warren's own log. Values of environment variables and what looks like a\n" +
-				"password in arguments are replaced by " + redacted + "; resources of kind Secret and the node's keys are never in it.\n" +
-				"A part that cannot be had is a line in errors.txt. It is written for nobody else to read (mode 0600); look at it before\n" +
-				"you send it. Its path is printed, what it holds is told on stderr.",
+			Description: "The archive holds versions, readiness, resources as YAML, events, why what does not run does not, metrics,\n" +
+				"goroutines, memory and disk of the node that is asked, and the last lines of warren's own log. Values of environment\n" +
+				"variables and what looks like a password in arguments are replaced by " + redacted + "; resources of kind Secret and the\n" +
+				"node's keys are never in it. A part that cannot be had is a line in errors.txt. It is written for nobody else to read\n" +
+				"(mode 0600); look at it before you send it. Its path is printed, what it holds is told on stderr.",
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the `FILE` to write (default: warren-debug-NODE-TIME.tar.gz here)"},
 				&cli.BoolFlag{Name: "with-env", Usage: "with the values of environment variables"},

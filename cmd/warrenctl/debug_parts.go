@@ -44,6 +44,7 @@ func (v *investigation) gather(ctx context.Context) {
 	var all []meta.Object
 	v.b.miss("resources", limited(ctx, func(ctx context.Context) (err error) { all, _, err = v.s.List(ctx); return err }))
 	v.resources(all)
+	v.reasons(ctx, all)
 	if v.logs {
 		v.taskLogs(ctx, all, part)
 	}

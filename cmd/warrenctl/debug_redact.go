@@ -23,6 +23,8 @@ var (
 	// equals is a value beside its name. In texts a colon means something else; between arguments it may mean the same.
 	equals = regexp.MustCompile(`(?i)(` + secretish + `=)("[^"]*"|'[^']*'|[^\s"'&;]+)`)
 	colon  = regexp.MustCompile(`(?i)(` + secretish + `["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s"'&;]+)`)
+	// changed is how events tell of a change: spec.args[1] x -> y, metadata.annotations[token] set to x.
+	changed = regexp.MustCompile(`(?im)((?:` + secretish + `["')\]]*|spec\.(?:args|command)(?:\[[^\]]*\])?)\s+)(?:set to .+?|\S.*? -> .+?)(, |$)`)
 	// flag is an argument that is nothing else, or whose value is the next one.
 	flagWith    = regexp.MustCompile(`(?is)^(--?` + secretish + `[=:]).*$`)
 	flagWithout = regexp.MustCompile(`(?i)^--?` + secretish + `$`)
@@ -34,6 +36,7 @@ func scrub(text string) string {
 	text = keyIn.ReplaceAllString(text, redacted)
 	text = userIn.ReplaceAllString(text, "${1}"+redacted+"@")
 	text = bearer.ReplaceAllString(text, "${1} "+redacted)
+	text = changed.ReplaceAllString(text, "${1}"+redacted+"${2}")
 	return equals.ReplaceAllString(text, "${1}"+redacted)
 }
 

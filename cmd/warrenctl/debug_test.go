@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,18 +26,34 @@ func someReports(_ context.Context, emit func(server.Report) error) error {
 		emit(server.Report{Name: "../../escape.txt", Data: []byte("x")}))
 }
 
+// What tasks wrote is in a bundle only where their logs are wanted.
+func TestReasonsWithoutLastWords(t *testing.T) {
+	lines := []string{"task/web-1-1 waits", "  it wrote: hunter2", "try: warrenctl help"}
+	v := &investigation{logs: true}
+	if got := v.withoutLastWords(slices.Clone(lines)); len(got) != 3 {
+		t.Errorf("with logs: %q", got)
+	}
+	v.logs = false
+	if got := v.withoutLastWords(slices.Clone(lines)); len(got) != 2 || got[1] != lines[2] {
+		t.Errorf("without: %q", got)
+	}
+}
+
 func TestScrub(t *testing.T) {
 	for in, want := range map[string]string{
-		"pull https://me:pass@r.example.org/x: no":              "pull https://REDACTED@r.example.org/x: no",
-		"connect postgres://u:p:w@db/x?sslmode=no":              "connect postgres://REDACTED@db/x?sslmode=no",
-		"DB_PASSWORD=x exec app":                                "DB_PASSWORD=REDACTED exec app",
-		`MY_SECRET="a b" y`:                                     "MY_SECRET=REDACTED y",
-		"Authorization: Bearer abcdefghijkl.mnop":               "Authorization: Bearer REDACTED",
-		"pull example.org/token-service:1: no":                  "pull example.org/token-service:1: no",
-		"secret: not found":                                     "secret: not found",
-		"size=5 key=web path=/etc/x":                            "size=5 key=web path=/etc/x",
-		"-----BEGIN PRIVATE KEY-----\nabc\n":                    "REDACTED",
-		"a -----BEGIN EC KEY-----\nabc\n-----END EC KEY----- b": "a REDACTED b",
+		"root: spec.args[1] old -> new, spec.replicas 1 -> 2":                          "root: spec.args[1] REDACTED, spec.replicas 1 -> 2",
+		"root: metadata.annotations[deploy-token] set to x, metadata.labels[a] set to": "root: metadata.annotations[deploy-token] REDACTED, metadata.labels[a] set to",
+		"root: metadata.annotations[deploy-token] a b -> c d":                          "root: metadata.annotations[deploy-token] REDACTED",
+		"pull https://me:pass@r.example.org/x: no":                                     "pull https://REDACTED@r.example.org/x: no",
+		"connect postgres://u:p:w@db/x?sslmode=no":                                     "connect postgres://REDACTED@db/x?sslmode=no",
+		"DB_PASSWORD=x exec app":                                                       "DB_PASSWORD=REDACTED exec app",
+		`MY_SECRET="a b" y`:                                                            "MY_SECRET=REDACTED y",
+		"Authorization: Bearer abcdefghijkl.mnop":                                      "Authorization: Bearer REDACTED",
+		"pull example.org/token-service:1: no":                                         "pull example.org/token-service:1: no",
+		"secret: not found":                                                            "secret: not found",
+		"size=5 key=web path=/etc/x":                                                   "size=5 key=web path=/etc/x",
+		"-----BEGIN PRIVATE KEY-----\nabc\n":                                           "REDACTED",
+		"a -----BEGIN EC KEY-----\nabc\n-----END EC KEY----- b":                        "a REDACTED b",
 	} {
 		if got := scrub(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
