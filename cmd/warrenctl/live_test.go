@@ -79,7 +79,7 @@ func (n *live) up() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.server = server.New(server.Config{Store: store.Admit(n.mem, v1.Kinds, time.Now), Kinds: v1.Kinds, Log: logr.Discard(), Logs: n.logs})
+	n.server = server.New(server.Config{Store: store.Admit(n.mem, v1.Kinds, time.Now), Kinds: v1.Kinds, Log: logr.Discard(), Logs: n.logs, Why: reasonsIn(n.mem)})
 	go func(s *server.Server) { _ = s.Serve(l) }(n.server)
 }
 

@@ -14,8 +14,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store/memstore"
 )
 
 // running is a warrenctl that goes on while its script does.
@@ -118,4 +120,14 @@ func expire(authority, dir string) error {
 		return err
 	}
 	return os.WriteFile(dir+"/admin.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+}
+
+// reasonsIn knows why what is in a store is as it is.
+func reasonsIn(mem *memstore.Store) func(context.Context, meta.Key) ([]string, error) {
+	return func(ctx context.Context, key meta.Key) ([]string, error) {
+		if _, err := mem.Get(ctx, key); err != nil {
+			return nil, err
+		}
+		return []string{lower(key.Kind, key.Name) + " is so because it was asked for.", "", "before that nothing was decided."}, nil
+	}
 }
