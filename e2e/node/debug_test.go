@@ -54,6 +54,10 @@ func TestDebugBundle(t *testing.T) {
 	w.apply(service("web", image+"env: {DATABASE_URL: 'postgres://db:marker-env@db', API_KEY: marker-key}\nargs: [-width, '10', '--', '--token=marker-arg']") +
 		service("broken", fromShelf("none:1")+"env: [SECRET=marker-list]"))
 	w.one("web", "runs", ready)
+	// Changes are told in events, with their values.
+	w.apply(service("web", image+"env: {DATABASE_URL: 'postgres://db:marker-env2@db', API_KEY: marker-key2}\nargs: [-width, '10', '--', '--token=marker-arg2']"), "--wait")
+	w.ctl("annotate", "service/web", "deploy-token=marker-note")
+	w.ctl("annotate", "service/web", "deploy-token=marker-note2", "--overwrite")
 	w.one("broken", "says why", func(t *v1.Task) bool { return t.Status.Reason == "ImagePull" })
 	path := filepath.Join(t.TempDir(), "bundle.tar.gz")
 	if out := w.ctl("debug", "bundle", "-o", path, "--logs"); out != path+"\n" {
@@ -66,9 +70,9 @@ func TestDebugBundle(t *testing.T) {
 	texts := unpack(t, path)
 	for name, word := range map[string]string{
 		"versions.txt": "on node n1", "ready.txt": "containers", "graph.txt": "scheduler", "images.txt": "warren.io/hello:1", "README.txt": "node/log.txt",
-		"resources/services.yaml": "DATABASE_URL", "resources/tasks.yaml": "web-1-1", "resources/nodes.yaml": "kernel", "resources/events.yaml": "node is ready",
+		"resources/services.yaml": "DATABASE_URL", "resources/tasks.yaml": "web-1-2", "resources/nodes.yaml": "kernel", "resources/events.yaml": "node is ready",
 		"overview.txt": "ImagePull", "why.txt": "task/broken-1-1", "node/log.txt": "node is up", "node/goroutines.txt": "etcdserver", "node/metrics.txt": "warren_task_cpu_seconds_total{",
-		"node/memory.txt": "VmRSS", "node/disk.txt": "etcd: ", "node/process.txt": "containerd ", "node/tasks.txt": "web-1-1 uid=", "logs/web-1-1.log": "hello: listening on",
+		"node/memory.txt": "VmRSS", "node/disk.txt": "etcd: ", "node/process.txt": "containerd ", "node/tasks.txt": "web-1-2 uid=", "logs/web-1-2.log": "hello: listening on",
 	} {
 		if !strings.Contains(texts[name], word) {
 			t.Errorf("%s lacks %q: %.500s", name, word, texts[name])
