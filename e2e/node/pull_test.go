@@ -353,6 +353,6 @@ func TestPullIsShown(t *testing.T) {
 	if r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
-	contains(t, "what apply said", r.err, "0 of 1 ready, 1 Preparing, pulling hello:show", "1 of 1 ready")
-	contains(t, "images", w.ctl("get", "images"), name, "Ready")
+	contains(t, "what apply said", r.err, "0 of 1 ready, 1 Preparing, pulling "+name, "1 of 1 ready")
+	contains(t, "images", w.ctl("get", "images"), name, "Complete")
 }

@@ -233,5 +233,5 @@ func usual(text string, cause error) bool {
 			return true
 		}
 	}
-	return cause != nil && (errdefs.IsNotFound(errgrpc.ToNative(cause)) || errors.Is(cause, os.ErrClosed))
+	return cause != nil && (errdefs.IsNotFound(cause) || errdefs.IsNotFound(errgrpc.ToNative(cause)) || errors.Is(cause, os.ErrClosed))
 }

@@ -53,7 +53,6 @@ type imageStore struct {
 	locks    registry.Locks       // over content and root file systems that several pulls need
 	tell     func(host.Happening) // of pulls and their bytes
 
-	keepParts  time.Duration
 	leasing    sync.Mutex             // over changes of leases
 	forgetting map[string]*time.Timer // by image; nil after close
 
@@ -69,7 +68,7 @@ type imageStore struct {
 
 func newImageStore(c *client.Client, from *registry.Source) *imageStore {
 	return &imageStore{client: c, source: from, platform: platforms.Default(), flights: map[string]*flight{}, arrived: make(chan struct{}),
-		keepParts: keepParts, forgetting: map[string]*time.Timer{}, tell: func(host.Happening) {}}
+		forgetting: map[string]*time.Timer{}, tell: func(host.Happening) {}}
 }
 
 // find answers from what is here, without the network. host.ErrNotFound: it would have to be pulled.

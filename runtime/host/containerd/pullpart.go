@@ -27,8 +27,8 @@ const labelPull = "warren.io/pull"
 // labelExpires is on leases that containerd's own code makes for the time of one call.
 const labelExpires = "containerd.io/gc.expire"
 
-// keepParts is how long what came of an image stays after the last who wanted it has given up.
-const keepParts = time.Hour
+// keepParts is how long what came of an image stays after the last who wanted it has given up. Tests shorten it.
+var keepParts = time.Hour
 
 func leaseOf(name string) string {
 	sum := sha256.Sum256([]byte(name))
@@ -74,7 +74,7 @@ func (s *imageStore) forgetLater(ctx context.Context, name string) {
 		t.Stop()
 	}
 	var t *time.Timer
-	t = time.AfterFunc(s.keepParts, func() {
+	t = time.AfterFunc(keepParts, func() {
 		s.leasing.Lock()
 		defer s.leasing.Unlock()
 		if s.forgetting[name] != t || s.flying(name) {
