@@ -113,6 +113,8 @@ func nextStep(err error) string {
 		return asRoot
 	case errors.Is(err, store.ErrUnavailable) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ECONNREFUSED)):
 		return "sudo warren run, or name another node with --server or WARREN_SERVER"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "another node, with --server or WARREN_SERVER"
 	case errors.Is(err, grpcstore.ErrKeys):
 		return keysHelp
 	case errors.Is(err, store.ErrConflict):

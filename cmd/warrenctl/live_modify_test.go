@@ -68,7 +68,7 @@ func TestWaitIsHopeless(t *testing.T) {
 	failed := of(web, task("web-1-2", "web", false))
 	failed.Status = v1.TaskStatus{Phase: v1.TaskFailed, Reason: "MaxAttempts", Message: "failed 3 times in a row"}
 	n.put(failed)
-	want := "warrenctl: service/web will not be ready: web-1-2: failed 3 times in a row\ntry: warrenctl describe task/web-1-2\n"
+	want := "warrenctl: service/web will not be ready: web-1-2: failed 3 times in a row\ntry: warrenctl why task/web-1-2\n"
 	if code := n.exit(); code != codeNo || !strings.HasSuffix(n.err.String(), want) {
 		t.Errorf("exit code %d: %s", code, &n.err)
 	}

@@ -148,7 +148,7 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	s, err := grpcstore.Dial(server, o)
 	if err != nil {
 		err = usagef("%v", err)
-		if _, _, bad := net.SplitHostPort(server); bad == nil && o.TLS == nil {
+		if _, _, bad := net.SplitHostPort(server); bad == nil && o.TLS == nil && !strings.HasPrefix(server, "unix:") {
 			err = try(err, "%s", keysHelp)
 		}
 		return nil, err

@@ -56,7 +56,7 @@ func runningOf(ctx context.Context, s *grpcstore.Store, service string) (string,
 		}
 	}
 	if len(tasks) == 0 {
-		return "", try(fmt.Errorf("service %q has no task that runs", service), "warrenctl describe service/%s", service)
+		return "", try(fmt.Errorf("service %q has no task that runs", service), "warrenctl why service/%s", service)
 	}
 	return slices.MinFunc(tasks, func(a, b *v1.Task) int {
 		if a.Status.Ready != b.Status.Ready {
@@ -78,7 +78,7 @@ func insideError(ctx context.Context, s *grpcstore.Store, task string, err error
 	if o, e := s.Get(ctx, meta.Key{Kind: v1.TaskKind.Name, Name: task}); e == nil && !o.(*v1.Task).Status.Ready {
 		err = fmt.Errorf("task %q does not run; it is %s", task, standing(o.(*v1.Task)))
 	}
-	return try(err, "warrenctl describe task/%s", task)
+	return try(err, "warrenctl why task/%s", task)
 }
 
 // runs is nil for a task that has a process.
@@ -88,6 +88,15 @@ func runs(ctx context.Context, s *grpcstore.Store, task string) error {
 		return err
 	}
 	return insideError(ctx, s, task, host.ErrNotRunning)
+}
+
+// whyOf is what tells why something is not as people want it.
+func whyOf(key meta.Key) string {
+	switch key.Kind {
+	case v1.ServiceKind.Name, v1.TaskKind.Name, v1.NodeKind.Name:
+		return "warrenctl why " + lower(key.Kind, key.Name)
+	}
+	return "warrenctl describe " + lower(key.Kind, key.Name)
 }
 
 // standing is how a task is, in a word and a sentence.

@@ -139,7 +139,7 @@ func (w *waiting) hopeless(s *v1.Service) error {
 		final := t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected
 		if final && !elsewhere && t.Spec.TemplateHash == s.Status.Image.Template && t.Metadata.Deleted.IsZero() {
 			err := fmt.Errorf("%s will not be ready: %s: %s", lower(s.Kind, s.Metadata.Name), name, clean(reasonOf(t)))
-			return &exit{error: err, code: codeNo, try: "warrenctl describe task/" + name}
+			return &exit{error: err, code: codeNo, try: "warrenctl why task/" + name}
 		}
 	}
 	return nil
@@ -223,8 +223,12 @@ func (w *waiting) line(s *v1.Service) string {
 // late says which services were not in time, and why as far as their tasks know.
 func (w *waiting) late(most time.Duration) error {
 	var all []error
+	next := "warrenctl get tasks -o wide"
 	for _, key := range w.keys {
 		if s := w.services[key]; s == nil || !w.settled(s) {
+			if len(all) == 0 {
+				next = whyOf(key)
+			}
 			all = append(all, fmt.Errorf("%s is not ready after %s%s", lower(key.Kind, key.Name), most, w.why(key.Name)))
 		}
 	}
@@ -232,7 +236,7 @@ func (w *waiting) late(most time.Duration) error {
 	if err == nil {
 		err = fmt.Errorf("no answer within %s", most)
 	}
-	return &exit{error: err, code: codeLate, try: "warrenctl get tasks -o wide"}
+	return &exit{error: err, code: codeLate, try: next}
 }
 
 // why returns what the tasks of a service say, each thing once.

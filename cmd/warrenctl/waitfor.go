@@ -245,7 +245,7 @@ func (w *awaited) look() error {
 func (w *awaited) next() string {
 	for _, key := range w.keys {
 		if !w.done[key] {
-			return "warrenctl describe " + lower(key.Kind, key.Name)
+			return whyOf(key)
 		}
 	}
 	return ""

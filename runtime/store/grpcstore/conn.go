@@ -104,6 +104,9 @@ func parse(target string, o Options) (network, address string, err error) {
 		}
 		return "unix", path, nil
 	}
+	if path, ok := strings.CutPrefix(target, "unix:"); ok || strings.HasPrefix(target, "/") {
+		return "", "", fmt.Errorf("a socket is written unix://%s", path)
+	}
 	host, _, err := net.SplitHostPort(target)
 	if err != nil || host == "" {
 		return "", "", fmt.Errorf("write unix:///PATH or HOST:PORT")

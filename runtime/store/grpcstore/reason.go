@@ -24,6 +24,9 @@ var reasons = []struct {
 	{"connection reset by peer", "it hung up at once; does it want keys?", true},
 	{"server preface: EOF", "it hung up at once; does it want keys?", true},
 	{"server preface: http2", "what answers there is no warren", false},
+	{"network is unreachable", "there is no way to that address from here", false},
+	{"no route to host", "there is no way to that address from here", false},
+	{"no such host", "there is no host of that name", false},
 	{"i/o timeout", "it does not answer", false},
 	{"deadline exceeded", "it does not answer", false},
 }
