@@ -23,8 +23,10 @@ var (
 	// equals is a value beside its name. In texts a colon means something else; between arguments it may mean the same.
 	equals = regexp.MustCompile(`(?i)(` + secretish + `=)("[^"]*"|'[^']*'|[^\s"'&;]+)`)
 	colon  = regexp.MustCompile(`(?i)(` + secretish + `["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s"'&;]+)`)
-	// changed is how events tell of a change: spec.args[1] x -> y, metadata.annotations[token] set to x.
-	changed = regexp.MustCompile(`(?im)((?:` + secretish + `["')\]]*|spec\.(?:args|command)(?:\[[^\]]*\])?)\s+)(?:set to .+?|\S.*? -> .+?)(, |$)`)
+	// changed and arguments are how events tell of a change: metadata.annotations.token set to x, spec.args [x y] -> [z]. Arguments
+	// may have commas in them, so all that follows goes.
+	changed   = regexp.MustCompile(`(?im)(` + secretish + `["')\]]*\s+)(?:set to .+?|\S.*? -> .+?)(, |$)`)
+	arguments = regexp.MustCompile(`(?m)(spec\.(?:args|command)\S*\s+)(?:set to |.* -> ).*$`)
 	// flag is an argument that is nothing else, or whose value is the next one.
 	flagWith    = regexp.MustCompile(`(?is)^(--?` + secretish + `[=:]).*$`)
 	flagWithout = regexp.MustCompile(`(?i)^--?` + secretish + `$`)
@@ -36,6 +38,7 @@ func scrub(text string) string {
 	text = keyIn.ReplaceAllString(text, redacted)
 	text = userIn.ReplaceAllString(text, "${1}"+redacted+"@")
 	text = bearer.ReplaceAllString(text, "${1} "+redacted)
+	text = arguments.ReplaceAllString(text, "${1}"+redacted)
 	text = changed.ReplaceAllString(text, "${1}"+redacted+"${2}")
 	return equals.ReplaceAllString(text, "${1}"+redacted)
 }

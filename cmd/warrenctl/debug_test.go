@@ -41,7 +41,8 @@ func TestReasonsWithoutLastWords(t *testing.T) {
 
 func TestScrub(t *testing.T) {
 	for in, want := range map[string]string{
-		"root: spec.args[1] old -> new, spec.replicas 1 -> 2":                          "root: spec.args[1] REDACTED, spec.replicas 1 -> 2",
+		"root: spec.args [-p, x] -> [-p, y], spec.replicas 1 -> 2":                     "root: spec.args REDACTED",
+		"root: spec.args changed, spec.replicas removed":                               "root: spec.args changed, spec.replicas removed",
 		"root: metadata.annotations[deploy-token] set to x, metadata.labels[a] set to": "root: metadata.annotations[deploy-token] REDACTED, metadata.labels[a] set to",
 		"root: metadata.annotations[deploy-token] a b -> c d":                          "root: metadata.annotations[deploy-token] REDACTED",
 		"pull https://me:pass@r.example.org/x: no":                                     "pull https://REDACTED@r.example.org/x: no",
