@@ -69,7 +69,7 @@ func TestDebugBundle(t *testing.T) {
 	for name, word := range map[string]string{
 		"versions.txt": "on node n1", "ready.txt": "containers", "graph.txt": "scheduler", "images.txt": "warren.io/hello:1", "README.txt": "node/log.txt",
 		"resources/services.yaml": "DATABASE_URL", "resources/tasks.yaml": "web-1-2", "resources/nodes.yaml": "kernel", "resources/events.yaml": "node is ready",
-		"overview.txt": "ImagePull", "why.txt": "task/broken-1-1", "node/log.txt": "node is up", "node/goroutines.txt": "etcdserver", "node/metrics.txt": "warren_task_cpu_seconds_total{",
+		"overview.txt": "broken-1-1", "why.txt": "task/broken-1-1", "node/log.txt": "node is up", "node/goroutines.txt": "etcdserver", "node/metrics.txt": "warren_task_cpu_seconds_total{",
 		"node/memory.txt": "VmRSS", "node/disk.txt": "etcd: ", "node/process.txt": "containerd ", "node/tasks.txt": "web-1-2 uid=", "logs/web-1-2.log": "hello: listening on",
 	} {
 		if !strings.Contains(texts[name], word) {
