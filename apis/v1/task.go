@@ -90,6 +90,9 @@ const (
 	ReasonCrashLoop   = "CrashLoop"   // failed several times in a row, waiting before the next start
 	ReasonMaxAttempts = "MaxAttempts" // failed as often as the restart policy allows
 	ReasonStopping    = "Stopping"    // being deleted
+
+	// ReasonPlatformMismatch is the host's: the image has no variant for the machine.
+	ReasonPlatformMismatch = "PlatformMismatch"
 )
 
 // Kind implements meta.Spec.

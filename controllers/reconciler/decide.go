@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"fmt"
 	"sort"
 	"time"
@@ -168,7 +169,7 @@ func (d *decision) retry(s slot, t *v1.Task) {
 		return
 	}
 	wait := t.Status.FinishedAt.Add(time.Duration(*t.Spec.Restart.MaxDelay)).Sub(d.now)
-	if len(t.Spec.Platforms) == 0 && len(d.image.Platforms) > 0 && t.Status.Phase == v1.TaskRejected {
+	if t.Status.Reason == v1.ReasonPlatformMismatch && len(t.Spec.Platforms) == 0 && len(d.image.Platforms) > 0 {
 		wait = 0
 	}
 	if wait > 0 {
@@ -177,7 +178,7 @@ func (d *decision) retry(s slot, t *v1.Task) {
 		return
 	}
 	d.note(true, "TaskReplaced", "%s was given up (%s) and is replaced", t.Metadata.Name, t.Status.Reason)
-	d.replace(s, happened("%s was given up (%s)", t.Metadata.Name, t.Status.Reason))
+	d.replace(s, happened("%s was given up: %s", t.Metadata.Name, cmp.Or(t.Status.Message, t.Status.Reason)))
 }
 
 // settle is how long a new task must have run to count as started: what ends at once must not end the whole service.

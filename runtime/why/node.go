@@ -27,5 +27,5 @@ func (s *story) node(n *v1.Node) {
 	for _, t := range ill[min(len(ill), 1):min(len(ill), maxIll)] {
 		s.more("%s %s", t.Metadata.Name, s.clause(t))
 	}
-	s.events()
+	s.events(false)
 }

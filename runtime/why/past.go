@@ -101,7 +101,7 @@ func (s *story) removed(d control.Decision, deed control.Deed) {
 	if d.Trigger.Key.Name != "" {
 		s.more("it looked because %s changed at revision %d", name(d.Trigger.Key), d.Trigger.Revision)
 	}
-	s.events()
+	s.events(false)
 }
 
 // successor is the task that took the place of another in the same commit.

@@ -37,8 +37,7 @@ func (s *story) service(svc *v1.Service) {
 	for _, t := range ill[min(len(ill), 1):min(len(ill), maxIll)] {
 		s.more("%s %s", t.Metadata.Name, s.clause(t))
 	}
-	s.changes()
-	s.events()
+	s.events(s.changes())
 }
 
 // maxIll is how many tasks are spoken of one by one.
@@ -71,16 +70,17 @@ func (s *story) well(tasks []*v1.Task) {
 	}
 }
 
-// changes tells what people changed last.
-func (s *story) changes() {
+// changes tells what people changed last, and whether that is remembered.
+func (s *story) changes() bool {
 	for _, d := range s.Decisions {
 		for _, deed := range d.Deeds {
 			if deed.Key == s.key && d.Seen == 0 {
 				s.more("%s: %s (revision %d)", s.ago(d.At), personal(d, deed), d.Revision)
-				return
+				return true
 			}
 		}
 	}
+	return false
 }
 
 // held returns the task for which an update waits, nil if none does.

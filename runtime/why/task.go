@@ -22,7 +22,7 @@ func (s *story) task(t *v1.Task) {
 		s.say(s.key)
 	}
 	s.origin(t)
-	s.events()
+	s.events(false)
 	s.next(t)
 }
 
@@ -89,7 +89,7 @@ func (s *story) starting(t *v1.Task) string {
 	st := &t.Status
 	switch {
 	case st.Reason == imagePull:
-		return fmt.Sprintf("does not run: its image %s cannot be fetched: %s", t.Spec.Image, st.Message)
+		return fmt.Sprintf("does not run: its image %s cannot be fetched: %s", t.Spec.Image, strings.TrimPrefix(st.Message, "pull "+t.Spec.Image+": "))
 	case st.Phase == "" || st.Phase == v1.TaskPending:
 		return fmt.Sprintf("is given to node %s, whose agent has not taken it yet", t.Spec.Node)
 	case st.Failures > 0:

@@ -102,11 +102,12 @@ func serviceKey(service string) meta.Key { return meta.Key{Kind: v1.ServiceKind.
 // maxEvents is how many of the events about a thing are told.
 const maxEvents = 3
 
-// events tells the last events about the thing, oldest first, but for those that only repeat the cause.
-func (s *story) events() {
+// events tells the last events about the thing, oldest first, but for those that only repeat the cause, and, where that is
+// told already, what people changed.
+func (s *story) events(toldChanges bool) {
 	all := s.eventsAbout(s.key)
 	for _, e := range all[max(0, len(all)-maxEvents):] {
-		if strings.Contains(s.Cause, e.Status.Message) {
+		if strings.Contains(s.Cause, e.Status.Message) || toldChanges && e.Spec.Source == Source {
 			continue
 		}
 		times := ""
