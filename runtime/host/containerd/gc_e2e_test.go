@@ -115,7 +115,6 @@ func (w *world) small(size string) {
 func TestCollect(t *testing.T) {
 	w := emptyWorld(t)
 	w.small("400M")
-	w.config = func(c *Config) { c.ImageGC = ImageGC{High: 99, Low: 1} } // nothing is collected unless we say so
 	w.open()
 	pinned := w.bring("pinned:1", host.ImportOptions{Pin: true})
 	served := w.bring("served:1", host.ImportOptions{})
@@ -126,8 +125,11 @@ func TestCollect(t *testing.T) {
 	w.bring("new:1", host.ImportOptions{})
 	run := task("run", "sleep")
 	run.Template.Image = "run:1"
-	w.host.gc.cfg = ImageGC{High: 1, Low: 0}
-	if err := w.host.gc.look(bg()); !errors.Is(err, errBusy) {
+	before, _ := readUse(w.data)
+	percent := int(before.used * 100 / before.total)
+
+	w.again(ImageGC{High: percent - 1, Low: percent - 2})
+	if err := w.host.gc.look(w.host.ctx); !errors.Is(err, errBusy) {
 		t.Errorf("collects before it knows what is needed: %v", err)
 	}
 	w.set(run)
@@ -135,11 +137,7 @@ func TestCollect(t *testing.T) {
 	if err := w.host.gc.look(w.host.ctx); !errors.Is(err, errBusy) {
 		t.Errorf("collects before it knows what services need: %v", err)
 	}
-	before, _ := readUse(w.data)
-	w.host.gc.cfg = ImageGC{High: int(before.used*100/before.total) - 1, Low: int(before.used*100/before.total) - 2}
-	if err := w.host.Protect(bg(), []string{served, "named:1"}); err != nil {
-		t.Fatal(err)
-	}
+	w.protect(served, "named:1")
 	w.until("the oldest is gone", func() bool { return !slices.Contains(w.names(), "docker.io/library/old:1") })
 	if !slices.Contains(w.names(), "docker.io/library/new:1") {
 		t.Errorf("more than needed is gone: %q", w.names())
@@ -153,8 +151,10 @@ func TestCollect(t *testing.T) {
 	}
 
 	// What all are needed for is told, once.
-	w.host.gc.cfg = ImageGC{High: 1, Low: 0}
-	w.until("nothing is left to remove", func() bool { w.host.gc.nudge(); return len(w.host.Warnings()) == 1 })
+	w.again(ImageGC{High: 1, Low: 0})
+	w.set(run)
+	w.protect(served, "named:1")
+	w.until("nothing is left to remove", func() bool { return len(w.host.Warnings()) == 1 })
 	want := []string{"docker.io/library/dir:1", "docker.io/library/named:1", "docker.io/library/pinned:1", "docker.io/library/run:1", "docker.io/library/served:1"}
 	if got := w.names(); !slices.Equal(got, want) {
 		t.Errorf("left are %q, want %q", got, want)
@@ -167,10 +167,26 @@ func TestCollect(t *testing.T) {
 	// What is no longer needed goes, when that is said.
 	w.set()
 	w.awaitNone()
-	if err := errors.Join(w.host.Protect(bg(), nil), w.host.Pin(bg(), pinned, false), w.host.KeepArchives(bg(), []string{"b.tar"})); err != nil {
+	w.protect()
+	if err := errors.Join(w.host.Pin(bg(), pinned, false), w.host.KeepArchives(bg(), []string{"b.tar"})); err != nil {
 		t.Fatal(err)
 	}
 	w.until("all are gone", func() bool { return len(w.names()) == 0 })
+}
+
+// again opens the host anew with other marks.
+func (w *world) again(gc ImageGC) {
+	w.t.Helper()
+	w.close()
+	w.config = func(c *Config) { c.ImageGC = gc }
+	w.open()
+}
+
+func (w *world) protect(images ...string) {
+	w.t.Helper()
+	if err := w.host.Protect(bg(), images); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestPinsStay: pins belong to the name, and survive a restart, another import and another pull.

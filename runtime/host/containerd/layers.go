@@ -21,6 +21,9 @@ func (h *Host) checkLayers(ctx context.Context) error {
 	var broken []string
 	children := map[string][]string{}
 	err := layers.Walk(ctx, func(ctx context.Context, s snapshots.Info) error {
+		if s.Name == lookView {
+			return nil
+		}
 		children[s.Parent] = append(children[s.Parent], s.Name)
 		if s.Kind != snapshots.KindCommitted {
 			return nil
@@ -63,21 +66,24 @@ func (h *Host) isWhole(ctx context.Context, name string) (bool, error) {
 	return is.Inodes >= was.Inodes && is.Size >= was.Size, nil
 }
 
+// lookView is the snapshot through which layers are looked at, one after the other. The sweep removes one that a kill left.
+const lookView = snapshotPrefix + "look"
+
 // layerDir finds the folder of a layer's files, which containerd names only to those who mount it.
 func (h *Host) layerDir(ctx context.Context, name string) (string, error) {
 	layers := h.client.SnapshotService(snapshotter)
-	const view = snapshotPrefix + "look"
-	if err := layers.Remove(ctx, view); err != nil && !errdefs.IsNotFound(err) {
+	if err := layers.Remove(ctx, lookView); err != nil && !errdefs.IsNotFound(err) {
 		return "", err
 	}
-	mounts, err := layers.View(ctx, view, name)
+	// Without the label containerd may collect it meanwhile, and then believes for ever that the layer has one upon it.
+	mounts, err := layers.View(ctx, lookView, name, withRoot)
 	if errdefs.IsNotFound(err) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = layers.Remove(context.WithoutCancel(ctx), view) }()
+	defer func() { _ = layers.Remove(context.WithoutCancel(ctx), lookView) }()
 	return topOf(mounts), nil
 }
 
