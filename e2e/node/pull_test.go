@@ -222,16 +222,13 @@ func TestMirrors(t *testing.T) {
 	mirror.push("hello:half", img)
 	s.push("hello:half", img)
 	s.push("hello:own", helloImage(t, "only here", ""))
-	mirror.count.Set(registrytest.Rules{Cut: map[string]int64{digest: 2 << 20}})
+	mirror.count.Set(registrytest.Rules{Lose: map[string]int64{digest: 2 << 20}})
 	w.start("--registry-mirror", registryAddress+"=http://127.0.0.1:5999", "--registry-mirror", registryAddress+"=http://127.0.0.1:5001",
 		"--registry-mirror", "docker.io=http://127.0.0.1:5001")
 	w.ready()
 
 	// The first mirror is down, the second breaks off and has nothing more: the registry itself gives the rest.
-	w.apply(service("half", fromShelf("hello:half")))
-	w.await("the mirror broke off", func() bool { return len(mirror.count.Gets(digest)) > 0 })
-	mirror.count.Set(registrytest.Rules{Gone: map[string]bool{digest: true}})
-	w.one("half", "runs", ready)
+	w.apply(service("half", fromShelf("hello:half")), "--wait")
 	if own := s.count.Gets(digest); len(own) != 1 || own[0].Range == "" || s.count.Sent(digest)+mirror.count.Sent(digest) > size+slack {
 		t.Errorf("asked of the registry: %+v, of the mirror: %+v", own, mirror.count.Gets(digest))
 	}
@@ -355,4 +352,26 @@ func TestPullIsShown(t *testing.T) {
 	}
 	contains(t, "what apply said", r.err, "0 of 1 ready, 1 Preparing, pulling "+name, "1 of 1 ready")
 	contains(t, "images", w.ctl("get", "images"), name, "Complete")
+}
+
+// A node that is removed while it fetches leaves nothing in the containerd of somebody else.
+func TestResetLeavesNoParts(t *testing.T) {
+	t.Parallel()
+	owner := running(t)
+	socket := filepath.Join(owner.host.RunDir, "containerd", "containerd.sock")
+	w := newWorld(t)
+	s := newShelf(w)
+	big := noise(t, 50, 4<<20)
+	digest, size := digestOf(t, big)
+	s.push("hello:big", with(t, "left", big))
+	s.count.Set(registrytest.Rules{Hold: map[string]int64{digest: size / 2}})
+	w.start("--containerd", socket)
+	w.ready()
+	w.apply(service("web", fromShelf("hello:big")))
+	w.await("a part is here", func() bool { return owner.ingests() == 1 && owner.begun() >= 1<<20 })
+	w.terminate()
+	if r := w.run("", warren, append([]string{"reset", "--yes", "--containerd", socket}, w.dirFlags()...)...); r.code != 0 {
+		t.Fatalf("reset: %+v", r)
+	}
+	w.await("nothing half-fetched is left", func() bool { return owner.ingests() == 0 })
 }
