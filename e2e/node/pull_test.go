@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd/registry/registrytest"
@@ -329,20 +330,23 @@ func TestPullIsShown(t *testing.T) {
 	const name = registryAddress + "/hello:show"
 	w.await("it comes", func() bool { return s.count.Sent(digest) > 1<<20 })
 	revision := w.revision()
-	w.await("half is shown", func() bool {
-		text := w.ctl("get", "images")
-		return strings.Contains(text, name) && strings.Contains(text, "Pulling 4") || strings.Contains(text, "Pulling 5")
+	var pull host.Pull
+	w.await("half of it is here", func() bool {
+		var list struct{ Items []struct{ Pull *host.Pull } }
+		text := w.ctl("get", "images", "-o", "json")
+		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Items) != 1 || list.Items[0].Pull == nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		pull = *list.Items[0].Pull
+		return pull.Total-pull.Done == size-size/2
 	})
 	if now := w.revision(); now != revision {
 		t.Errorf("the store went from revision %d to %d by what only memory should know", revision, now)
 	}
-	var list struct{ Items []struct{ Pull *host.Pull } }
-	text := w.ctl("get", "images", "-o", "json")
-	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Items) != 1 || list.Items[0].Pull == nil || list.Items[0].Pull.Total < size {
-		t.Errorf("%v\n%s", err, text)
-	}
+	status := fmt.Sprintf("Pulling %d%% %s/%s", 100*pull.Done/pull.Total, v1.Size(meta.Bytes(pull.Done)), v1.Size(meta.Bytes(pull.Total)))
+	contains(t, "images", w.ctl("get", "images"), name, status)
 	contains(t, "names", w.ctl("get", "images", "-o", "name"), "image/"+name)
-	contains(t, "task", w.ctl("describe", "task/web-1-1"), "Pulling 4", "Mi")
+	contains(t, "task", w.ctl("describe", "task/web-1-1"), status)
 	s.count.Set(registrytest.Rules{})
 	s.close()
 	s.open()
