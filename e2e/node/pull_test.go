@@ -5,6 +5,7 @@ package node
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -295,6 +296,30 @@ func TestCredentialHelper(t *testing.T) {
 	}
 }
 
+// following starts warrenctl, until the end of the test, and returns what says what it has printed so far.
+func (w *world) following(args ...string) func() string {
+	w.t.Helper()
+	path := filepath.Join(w.t.TempDir(), "out")
+	out, err := os.Create(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := w.host.Command(ctx, warrenctl, args...)
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		cancel()
+		_, _ = cmd.Wait(), out.Close()
+	})
+	return func() string {
+		data, _ := os.ReadFile(path)
+		return string(data)
+	}
+}
+
 // revision is the store's newest.
 func (w *world) revision() int64 {
 	w.t.Helper()
@@ -347,6 +372,8 @@ func TestPullIsShown(t *testing.T) {
 	contains(t, "images", w.ctl("get", "images"), name, status)
 	contains(t, "names", w.ctl("get", "images", "-o", "name"), "image/"+name)
 	contains(t, "task", w.ctl("describe", "task/web-1-1"), status)
+	watched := w.following("get", "images", "-w")
+	w.await("half is shown to who watches", func() bool { return strings.Contains(watched(), status) })
 	s.count.Set(registrytest.Rules{})
 	s.close()
 	s.open()
@@ -356,6 +383,7 @@ func TestPullIsShown(t *testing.T) {
 	}
 	contains(t, "what apply said", r.err, "0 of 1 ready, 1 Preparing, pulling "+name, "1 of 1 ready")
 	contains(t, "images", w.ctl("get", "images"), name, "Complete")
+	w.await("the end is shown to who watches", func() bool { return strings.Contains(watched(), "Complete") })
 }
 
 // A node that is removed while it fetches leaves nothing in the containerd of somebody else.
