@@ -48,6 +48,8 @@ var layers = map[string][]string{
 	"runtime/server":              {"apis/*", "runtime/store", "runtime/host"},
 	"runtime/manifest":            {"apis/*", "runtime/store"},
 	"runtime/identity":            {"apis/*", "runtime/store"},
+	"runtime/seal":                {},
+	"runtime/backup":              {"apis/*", "runtime/store", "runtime/seal"},
 	"runtime/why":                 {"apis/*", "runtime/store", "runtime/control", "runtime/manifest"},
 	"runtime/host":                {"apis/*", "runtime/host"},
 	"runtime/host/network":        {"apis/*", "runtime/host", "runtime/host/nftables"},
