@@ -160,7 +160,7 @@ func (b *Backup) Decode(kinds meta.Kinds) ([]meta.Object, error) {
 		seen = map[meta.Key]bool{}
 	)
 	for _, p := range b.Objects {
-		o, err := kinds.Decode(p.JSON)
+		o, err := decode(kinds, p)
 		if err == nil {
 			err = b.check(o, seen)
 		}
@@ -177,6 +177,23 @@ func (b *Backup) Decode(kinds meta.Kinds) ([]meta.Object, error) {
 		return nil, fmt.Errorf("read backup: %w", all)
 	}
 	return out, nil
+}
+
+// decode refuses fields that this program does not know: it would lose them.
+func decode(kinds meta.Kinds, p store.Packed) (meta.Object, error) {
+	k, ok := kinds.ByName(p.Key.Kind)
+	if !ok {
+		return nil, errors.New("its kind is unknown to this warren")
+	}
+	o, in := k.New(), json.NewDecoder(bytes.NewReader(p.JSON))
+	in.DisallowUnknownFields()
+	if err := in.Decode(o); err != nil {
+		return nil, err
+	}
+	if o.Key() != p.Key || p.Key.Name == "" {
+		return nil, errors.New("it has no name")
+	}
+	return o, nil
 }
 
 func (b *Backup) check(o meta.Object, seen map[meta.Key]bool) error {

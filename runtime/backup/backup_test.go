@@ -31,7 +31,7 @@ func example(t testing.TB) *Backup {
 	cluster.Spec.ID = "C1"
 	cluster.SetDefaults()
 	web := meta.New[v1.Service]("web")
-	web.Spec.Image, web.Spec.Env = "hello:1", map[string]string{"PASSWORD": "hunter2hunter2"}
+	web.Spec.Image, web.Spec.Env = "hello:1", v1.Env{{Name: "PASSWORD", Value: "hunter2hunter2"}}
 	web.SetDefaults()
 	return &Backup{
 		Header:  Header{Format: Format, Warren: "0.1", Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Cluster: "C1", Node: "n1", Revision: 40},

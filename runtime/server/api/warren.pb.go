@@ -3135,6 +3135,86 @@ func (x *Pull) GetStartedNanos() int64 {
 	return 0
 }
 
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_warren_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{56}
+}
+
+type BackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_warren_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_warren_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_warren_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *BackupResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_warren_proto protoreflect.FileDescriptor
 
 const file_warren_proto_rawDesc = "" +
@@ -3329,12 +3409,16 @@ const file_warren_proto_rawDesc = "" +
 	"\x04done\x18\x04 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x05 \x01(\x03R\x05total\x12\x12\n" +
 	"\x04rate\x18\x06 \x01(\x03R\x04rate\x12#\n" +
-	"\rstarted_nanos\x18\a \x01(\x03R\fstartedNanos*&\n" +
+	"\rstarted_nanos\x18\a \x01(\x03R\fstartedNanos\"\x0f\n" +
+	"\rBackupRequest\"$\n" +
+	"\x0eBackupResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data*&\n" +
 	"\x04Verb\x12\a\n" +
 	"\x03PUT\x10\x00\x12\n" +
 	"\n" +
 	"\x06DELETE\x10\x01\x12\t\n" +
-	"\x05CHECK\x10\x022\xe6\t\n" +
+	"\x05CHECK\x10\x022\xa7\n" +
+	"\n" +
 	"\x06Warren\x124\n" +
 	"\x03Get\x12\x15.warren.v1.GetRequest\x1a\x16.warren.v1.GetResponse\x129\n" +
 	"\x04List\x12\x16.warren.v1.ListRequest\x1a\x17.warren.v1.ListResponse0\x01\x12<\n" +
@@ -3357,7 +3441,8 @@ const file_warren_proto_rawDesc = "" +
 	"\x04Info\x12\x16.warren.v1.InfoRequest\x1a\x17.warren.v1.InfoResponse\x12:\n" +
 	"\x05Graph\x12\x17.warren.v1.GraphRequest\x1a\x18.warren.v1.GraphResponse\x124\n" +
 	"\x03Why\x12\x15.warren.v1.WhyRequest\x1a\x16.warren.v1.WhyResponse\x127\n" +
-	"\x04Stop\x12\x16.warren.v1.StopRequest\x1a\x17.warren.v1.StopResponseB)Z'warren.io/warren/runtime/server/api;apib\x06proto3"
+	"\x04Stop\x12\x16.warren.v1.StopRequest\x1a\x17.warren.v1.StopResponse\x12?\n" +
+	"\x06Backup\x12\x18.warren.v1.BackupRequest\x1a\x19.warren.v1.BackupResponse0\x01B)Z'warren.io/warren/runtime/server/api;apib\x06proto3"
 
 var (
 	file_warren_proto_rawDescOnce sync.Once
@@ -3372,7 +3457,7 @@ func file_warren_proto_rawDescGZIP() []byte {
 }
 
 var file_warren_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_warren_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_warren_proto_goTypes = []any{
 	(Verb)(0),                   // 0: warren.v1.Verb
 	(*Key)(nil),                 // 1: warren.v1.Key
@@ -3431,6 +3516,8 @@ var file_warren_proto_goTypes = []any{
 	(*WatchPullsRequest)(nil),   // 54: warren.v1.WatchPullsRequest
 	(*WatchPullsResponse)(nil),  // 55: warren.v1.WatchPullsResponse
 	(*Pull)(nil),                // 56: warren.v1.Pull
+	(*BackupRequest)(nil),       // 57: warren.v1.BackupRequest
+	(*BackupResponse)(nil),      // 58: warren.v1.BackupResponse
 }
 var file_warren_proto_depIdxs = []int32{
 	1,  // 0: warren.v1.Object.key:type_name -> warren.v1.Key
@@ -3481,27 +3568,29 @@ var file_warren_proto_depIdxs = []int32{
 	44, // 45: warren.v1.Warren.Graph:input_type -> warren.v1.GraphRequest
 	46, // 46: warren.v1.Warren.Why:input_type -> warren.v1.WhyRequest
 	48, // 47: warren.v1.Warren.Stop:input_type -> warren.v1.StopRequest
-	5,  // 48: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
-	7,  // 49: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
-	9,  // 50: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
-	12, // 51: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
-	14, // 52: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
-	18, // 53: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
-	20, // 54: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
-	22, // 55: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
-	24, // 56: warren.v1.Warren.PinImage:output_type -> warren.v1.PinImageResponse
-	55, // 57: warren.v1.Warren.WatchPulls:output_type -> warren.v1.WatchPullsResponse
-	28, // 58: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
-	31, // 59: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
-	33, // 60: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
-	36, // 61: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
-	39, // 62: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
-	42, // 63: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
-	45, // 64: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
-	47, // 65: warren.v1.Warren.Why:output_type -> warren.v1.WhyResponse
-	49, // 66: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
-	48, // [48:67] is the sub-list for method output_type
-	29, // [29:48] is the sub-list for method input_type
+	57, // 48: warren.v1.Warren.Backup:input_type -> warren.v1.BackupRequest
+	5,  // 49: warren.v1.Warren.Get:output_type -> warren.v1.GetResponse
+	7,  // 50: warren.v1.Warren.List:output_type -> warren.v1.ListResponse
+	9,  // 51: warren.v1.Warren.Watch:output_type -> warren.v1.WatchResponse
+	12, // 52: warren.v1.Warren.Commit:output_type -> warren.v1.CommitResponse
+	14, // 53: warren.v1.Warren.Logs:output_type -> warren.v1.LogsResponse
+	18, // 54: warren.v1.Warren.ImportImage:output_type -> warren.v1.ImportImageResponse
+	20, // 55: warren.v1.Warren.ListImages:output_type -> warren.v1.ListImagesResponse
+	22, // 56: warren.v1.Warren.RemoveImage:output_type -> warren.v1.RemoveImageResponse
+	24, // 57: warren.v1.Warren.PinImage:output_type -> warren.v1.PinImageResponse
+	55, // 58: warren.v1.Warren.WatchPulls:output_type -> warren.v1.WatchPullsResponse
+	28, // 59: warren.v1.Warren.Exec:output_type -> warren.v1.ExecResponse
+	31, // 60: warren.v1.Warren.Forward:output_type -> warren.v1.ForwardResponse
+	33, // 61: warren.v1.Warren.ReadFiles:output_type -> warren.v1.ReadFilesResponse
+	36, // 62: warren.v1.Warren.WriteFiles:output_type -> warren.v1.WriteFilesResponse
+	39, // 63: warren.v1.Warren.Usage:output_type -> warren.v1.UsageResponse
+	42, // 64: warren.v1.Warren.Info:output_type -> warren.v1.InfoResponse
+	45, // 65: warren.v1.Warren.Graph:output_type -> warren.v1.GraphResponse
+	47, // 66: warren.v1.Warren.Why:output_type -> warren.v1.WhyResponse
+	49, // 67: warren.v1.Warren.Stop:output_type -> warren.v1.StopResponse
+	58, // 68: warren.v1.Warren.Backup:output_type -> warren.v1.BackupResponse
+	49, // [49:69] is the sub-list for method output_type
+	29, // [29:49] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
@@ -3518,7 +3607,7 @@ func file_warren_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_warren_proto_rawDesc), len(file_warren_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   56,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,6 +41,7 @@ const (
 	Warren_Graph_FullMethodName       = "/warren.v1.Warren/Graph"
 	Warren_Why_FullMethodName         = "/warren.v1.Warren/Why"
 	Warren_Stop_FullMethodName        = "/warren.v1.Warren/Stop"
+	Warren_Backup_FullMethodName      = "/warren.v1.Warren/Backup"
 )
 
 // WarrenClient is the client API for Warren service.
@@ -85,6 +86,8 @@ type WarrenClient interface {
 	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error)
 	// Stop ends warren; its tasks go on unless asked otherwise.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
+	// Backup sends all resources at one revision and the keys of the cluster, as text; whoever gets it seals it.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
 }
 
 type warrenClient struct {
@@ -342,6 +345,25 @@ func (c *warrenClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.C
 	return out, nil
 }
 
+func (c *warrenClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Warren_ServiceDesc.Streams[9], Warren_Backup_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[BackupRequest, BackupResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_BackupClient = grpc.ServerStreamingClient[BackupResponse]
+
 // WarrenServer is the server API for Warren service.
 // All implementations must embed UnimplementedWarrenServer
 // for forward compatibility.
@@ -384,6 +406,8 @@ type WarrenServer interface {
 	Why(context.Context, *WhyRequest) (*WhyResponse, error)
 	// Stop ends warren; its tasks go on unless asked otherwise.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// Backup sends all resources at one revision and the keys of the cluster, as text; whoever gets it seals it.
+	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
 	mustEmbedUnimplementedWarrenServer()
 }
 
@@ -450,6 +474,9 @@ func (UnimplementedWarrenServer) Why(context.Context, *WhyRequest) (*WhyResponse
 }
 func (UnimplementedWarrenServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
+}
+func (UnimplementedWarrenServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error {
+	return status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedWarrenServer) mustEmbedUnimplementedWarrenServer() {}
 func (UnimplementedWarrenServer) testEmbeddedByValue()                {}
@@ -735,6 +762,17 @@ func _Warren_Stop_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Warren_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(BackupRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WarrenServer).Backup(m, &grpc.GenericServerStream[BackupRequest, BackupResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Warren_BackupServer = grpc.ServerStreamingServer[BackupResponse]
+
 // Warren_ServiceDesc is the grpc.ServiceDesc for Warren service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -830,6 +868,11 @@ var Warren_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "WriteFiles",
 			Handler:       _Warren_WriteFiles_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Backup",
+			Handler:       _Warren_Backup_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "warren.proto",
