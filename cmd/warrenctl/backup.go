@@ -72,7 +72,10 @@ func (p *program) createBackup(c *cli.Context) error {
 
 func (p *program) passphrase(c *cli.Context, fresh bool) (string, error) {
 	word, err := seal.Passphrase(c.String("passphrase-file"), p.getenv, fresh)
-	if err != nil {
+	switch {
+	case errors.Is(err, seal.ErrNoPassphrase):
+		return "", try(usagef("%v", err), "--passphrase-file FILE, or the variable %s", seal.Variable)
+	case err != nil:
 		return "", usagef("%v", err)
 	}
 	return word, nil

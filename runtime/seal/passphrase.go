@@ -18,7 +18,7 @@ const Variable = "WARREN_PASSPHRASE"
 const shortest = 8
 
 // ErrNoPassphrase means that nobody said one.
-var ErrNoPassphrase = errors.New("a passphrase is needed: --passphrase-file FILE, the variable " + Variable + ", or a terminal to ask at")
+var ErrNoPassphrase = errors.New("a passphrase is needed, and there is no terminal to ask at")
 
 // Passphrase reads one from a file, or else from the environment, or else from the terminal, where it is not shown. For a new one
 // the terminal asks twice, and it must not be too short.
