@@ -30,6 +30,7 @@ type config struct {
 	pprof                 bool
 	log                   logr.Logger
 	lines                 *lastLines // of log
+	backups               backupConfig
 }
 
 func dirFlags() []cli.Flag {
@@ -42,7 +43,7 @@ func dirFlags() []cli.Flag {
 }
 
 func runFlags() []cli.Flag {
-	return append(slices.Concat(dirFlags(), pullFlags(), imageFlags()),
+	return append(slices.Concat(dirFlags(), pullFlags(), imageFlags(), backupFlags()),
 		&cli.StringFlag{Name: "node-name", Usage: "name of this node, once for all (default: the host name)"},
 		&cli.StringFlag{Name: "manifests", Usage: "apply this `DIR` at boot and whenever it changes"},
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
@@ -68,6 +69,9 @@ func readConfig(c *cli.Context) (config, error) {
 		return cfg, err
 	}
 	if cfg.images, cfg.imageGC, err = imageConfig(c); err != nil {
+		return cfg, err
+	}
+	if cfg.backups, err = readBackupConfig(c); err != nil {
 		return cfg, err
 	}
 	if cfg.dataDir, cfg.runDir, err = dirs(c); err != nil {

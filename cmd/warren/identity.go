@@ -15,6 +15,10 @@ import (
 type identity struct {
 	Name    string `json:"name"`
 	Cluster string `json:"cluster,omitempty"` // empty until the node has belonged to one
+	// Epoch is the revision at which the store of this node was recovered last. A store that is not there yet is from before.
+	Epoch int64 `json:"epoch,omitempty"`
+	// Hold keeps tasks that run here and that the recovered store does not know, until the operator says otherwise.
+	Hold bool `json:"hold,omitempty"`
 }
 
 // identityName is the file of an identity; a data directory is known by it.
@@ -22,9 +26,7 @@ const identityName = "node.json"
 
 // loadIdentity reads who this node is, or decides it now. A node keeps its name for life.
 func loadIdentity(dir, wanted string) (identity, error) {
-	path := filepath.Join(dir, identityName)
-	var id identity
-	data, err := os.ReadFile(path)
+	id, err := readIdentity(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if id.Name = wanted; wanted == "" {
@@ -32,13 +34,23 @@ func loadIdentity(dir, wanted string) (identity, error) {
 		}
 		return id, id.save(dir)
 	case err != nil:
+		return id, err
+	}
+	if wanted != "" && wanted != id.Name {
+		return id, fmt.Errorf("--node-name %s: this node is called %s since its first start; leave the flag out, or use another --data-dir", wanted, id.Name)
+	}
+	return id, nil
+}
+
+// readIdentity reads who a node is; fs.ErrNotExist where there is none.
+func readIdentity(dir string) (id identity, err error) {
+	path := filepath.Join(dir, identityName)
+	data, err := os.ReadFile(path)
+	if err != nil {
 		return id, fmt.Errorf("read identity of this node: %w", err)
 	}
 	if err := json.Unmarshal(data, &id); err != nil || id.Name == "" {
 		return id, fmt.Errorf("read identity of this node: %s is damaged; restore it as {\"name\": NAME, \"cluster\": ID} or run warren reset", path)
-	}
-	if wanted != "" && wanted != id.Name {
-		return id, fmt.Errorf("--node-name %s: this node is called %s since its first start; leave the flag out, or use another --data-dir", wanted, id.Name)
 	}
 	return id, nil
 }

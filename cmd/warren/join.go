@@ -43,6 +43,10 @@ func (n *node) join(ctx context.Context) error {
 			errForeign, n.id.Name, n.id.Cluster, n.dataDir, id)
 		return n.refuse(ctx, err)
 	}
+	if rev := n.quorum.Health().Revision; rev < n.id.Epoch {
+		return n.refuse(ctx, fmt.Errorf("%w: node %s was recovered at revision %d, the store in %s/etcd is from before that, at %d; bring the right one back, or recover again",
+			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
+	}
 	n.late.Open(store.Admit(why.Recorder{Trace: &n.trace, Event: record, Now: time.Now}.Over(s), v1.Kinds, time.Now))
 	n.status.set("store", nil)
 	return nil

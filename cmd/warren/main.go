@@ -58,7 +58,7 @@ func app() *cli.App {
 		CommandNotFound: func(_ *cli.Context, name string) {
 			os.Exit(exitCode(usageError{fmt.Errorf("unknown command %q", name)}))
 		},
-		Commands: []*cli.Command{runCommand(), stopCommand(), resetCommand()},
+		Commands: []*cli.Command{runCommand(), stopCommand(), resetCommand(), recoverCommand()},
 	}
 	for _, c := range a.Commands {
 		c.OnUsageError = wrong

@@ -43,7 +43,7 @@ func TestMetricsAreInTheHelp(t *testing.T) {
 func described(t *testing.T) map[string]string {
 	t.Helper()
 	m := newMetrics()
-	m.registry.MustRegister(&machine{})
+	m.registry.MustRegister(&machine{}, &saved{})
 	registry, ok := prometheus.DefaultRegisterer.(*prometheus.Registry)
 	if !ok {
 		t.Fatal("the default registry is another one")

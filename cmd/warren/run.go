@@ -50,6 +50,8 @@ type node struct {
 	metrics  *metrics
 	remarks  chan host.Remark
 	brought  brought       // what the directory of images has brought
+	saved    saved         // what is known of scheduled backups
+	held     held          // tasks that nobody in the store knows
 	trace    control.Trace // of the leader's controllers and of people
 	leading  flag
 	shutdown context.CancelFunc
@@ -70,6 +72,7 @@ func runNode(ctx context.Context, cfg config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
+	n.metrics.registry.MustRegister(&n.saved)
 	n.status.set("store", errors.New("is starting"))
 	if cfg.manifests != "" {
 		n.status.set("manifests", errors.New("not read yet"))
@@ -120,6 +123,7 @@ func (n *node) up(ctx context.Context, api *server.Server) error {
 	n.begin(func() { n.beat(ctx) })
 	n.begin(debug.FreeOSMemory) // unpacking programs and replaying logs took some that a node may not need for days
 	n.begin(func() { n.followImages(ctx) })
+	n.begin(func() { n.followBackups(ctx) })
 	if n.manifests != "" {
 		n.begin(func() {
 			n.brought.wait(ctx)
@@ -185,7 +189,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	}
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.quorum.Store(), visible(n.id.Name))
-	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.host, n.host)
+	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
 	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
 		defer n.metrics.engines.add(engine)()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,7 @@ func (n *node) serve() (*server.Server, error) {
 	}
 	s := server.New(server.Config{
 		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Pulls: &n.hosts, Inside: &n.hosts, Meter: &n.hosts, Health: n.health, Info: n.info,
-		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Metrics: n.metrics.handler(),
+		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Backup: n.sendBackup, Metrics: n.metrics.handler(),
 		Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})
 	go n.answer(s, l)
@@ -126,7 +127,7 @@ func (n *node) health(ctx context.Context) []server.Check {
 	if err == nil {
 		checks = append(checks, imageCheck(h.Warnings()))
 	}
-	return checks
+	return slices.Concat(checks, n.held.checks(), n.saved.checks())
 }
 
 func check(name string, err error) server.Check {

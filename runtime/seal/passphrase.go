@@ -40,16 +40,11 @@ func find(file string, getenv func(string) string, fresh bool) (string, error) {
 	if p := getenv(Variable); p != "" {
 		return p, nil
 	}
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return "", ErrNoPassphrase
-	}
-	defer tty.Close()
-	p, err := ask(tty, "Passphrase: ")
+	p, err := ask(os.Stdin, "Passphrase: ")
 	if err != nil || !fresh {
 		return p, err
 	}
-	again, err := ask(tty, "Once more: ")
+	again, err := ask(os.Stdin, "Once more: ")
 	if err == nil && again != p {
 		err = errors.New("the two passphrases differ")
 	}
@@ -85,9 +80,9 @@ func ask(tty *os.File, prompt string) (string, error) {
 	}
 	defer func() {
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, was)
-		_, _ = fmt.Fprintln(tty)
+		_, _ = fmt.Fprintln(os.Stderr)
 	}()
-	_, _ = fmt.Fprint(tty, prompt)
+	_, _ = fmt.Fprint(os.Stderr, prompt)
 	line, err := bufio.NewReader(tty).ReadString('\n')
 	if err != nil {
 		return "", fmt.Errorf("read passphrase: %w", err)
