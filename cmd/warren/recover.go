@@ -39,8 +39,12 @@ func recoverCommand() *cli.Command {
 			if r.from == "" {
 				return r.locked(func() error { return r.present(c.Context, c.Bool("stop-unknown")) })
 			}
-			if r.passphrase, err = seal.Passphrase(c.String("passphrase-file"), os.Getenv, false); err != nil {
-				return err
+			r.passphrase, err = seal.Passphrase(c.String("passphrase-file"), os.Getenv, false)
+			if errors.Is(err, seal.ErrNoPassphrase) {
+				err = fmt.Errorf("%w; try: --passphrase-file FILE, or the variable %s", err, seal.Variable)
+			}
+			if err != nil {
+				return fmt.Errorf("recover: %w", err)
 			}
 			return r.recover(c.Context)
 		}}
@@ -114,7 +118,7 @@ func (r recovery) inspect(ctx context.Context, q *quorum.Quorum, id identity) er
 func (r recovery) etcd() string { return filepath.Join(r.data, "etcd") }
 
 // recover makes a data directory from a backup. The identity is written before the stores are exchanged: killed in between, run finds
-// a store from before the epoch, or none, and stays out until this is done again.
+// a store from before the epoch, or none, and stays out until this is done again. Killed earlier, what was there is as it was.
 func (r recovery) recover(ctx context.Context) error {
 	b, err := backup.Open(r.from, r.passphrase)
 	if err != nil {
@@ -152,13 +156,19 @@ func (r recovery) free() error {
 
 func (r recovery) plant(ctx context.Context, b *backup.Backup, all []meta.Object) error {
 	id, err := readIdentity(r.data)
-	if err != nil {
+	anew := err != nil // then it is written first: run must not take half a recovery for a place to begin a cluster
+	if anew {
 		id = identity{Name: b.Node}
 	}
 	fresh := r.etcd() + ".recovered"
 	id.Cluster, id.Epoch, id.Hold = b.Cluster, epoch(max(b.Revision, id.Epoch), b.Created, time.Now()), true
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
+	}
+	if anew {
+		if err := id.save(r.data); err != nil {
+			return err
+		}
 	}
 	if err := quorum.Plant(ctx, quorum.Config{DataDir: fresh, Name: id.Name, Kinds: v1.Kinds, Log: logr.Discard()}, all, id.Epoch); err != nil {
 		return err

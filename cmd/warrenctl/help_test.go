@@ -54,7 +54,7 @@ func TestHelpRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script += "-- stack.yaml --\n" + manifestIn(string(start)) + "-- hello.tar --\narchive\n"
+		script += "-- stack.yaml --\n" + manifestIn(string(start)) + "-- hello.tar --\narchive\n-- passphrase --\ncorrect horse battery\n"
 		if err := os.WriteFile(filepath.Join(dir, topic+".txtar"), []byte(script), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func helps(ts *testscript.TestScript, _ bool, args []string) {
 		if _, err := os.Stat(ts.MkAbs(a)); err == nil && a != "" && args[i-1] != "--set" {
 			a = ts.MkAbs(a)
 		}
-		if i > 0 && args[i-1] == "-o" && strings.HasSuffix(a, ".gz") {
+		if i > 0 && args[i-1] == "-o" && (strings.HasSuffix(a, ".gz") || strings.HasSuffix(a, ".backup")) {
 			a = ts.MkAbs(a)
 		}
 		if args[i] = a; slices.Contains(goesOn, a) || a == "-f" && args[0] == "logs" || a == "port-forward" {

@@ -285,3 +285,38 @@ func TestKilledBackupCreate(t *testing.T) {
 	}
 	t.Logf("%d of 12 came to their end", done)
 }
+
+// TestKilledRecover: after a kill at any moment of a recovery no task is touched, be it the old store, the new one or none that is
+// found; and the recovery can be done again.
+func TestKilledRecover(t *testing.T) {
+	t.Parallel()
+	dir, pass := vault(t)
+	w := running(t)
+	w.apply(service("web", image), "--wait")
+	kept, file := w.tasks("web")[0], filepath.Join(dir, "a.backup")
+	w.ctl("backup", "create", "-o", file, "--passphrase-file", pass)
+	w.terminate()
+	args := append(append([]string{"recover"}, w.dirFlags()...), "--from", file, "--passphrase-file", pass, "--force")
+	for range 5 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(100+rand.IntN(500))*time.Millisecond)
+		_ = w.host.Command(ctx, warren, args...).Run() // killed, mostly
+		cancel()
+		w.start()
+		w.await("the node says how it stands", func() bool {
+			_, m := w.check("store")
+			return w.readyz().code == 200 || strings.Contains(m, "bring ")
+		})
+		w.alive(kept)
+		w.terminate()
+	}
+	if r := w.run("", warren, args...); r.code != 0 {
+		t.Fatalf("recover: %+v", r)
+	}
+	w.start()
+	w.ready()
+	w.allReady("web", 1)
+	if now := w.current("web")[0]; now.Status.PID != kept.Status.PID || now.Status.Restarts != 0 {
+		t.Errorf("%+v", now)
+	}
+	w.alive(kept)
+}
