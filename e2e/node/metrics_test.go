@@ -45,7 +45,8 @@ func TestMetrics(t *testing.T) {
 	w := newWorld(t)
 	shelf := newShelf(w)
 	shelf.push("hello:1", helloImage(t, "pulled", ""))
-	w.start()
+	dir, pass := vault(t)
+	w.start("--backup-dir", dir, "--backup-passphrase-file", pass)
 	w.ready()
 	w.apply(service("web", fromShelf("hello:1")), "--wait") // before the same layer comes by import
 	w.ctl("image", "import", helloTar)
