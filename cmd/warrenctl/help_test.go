@@ -88,6 +88,7 @@ func helps(ts *testscript.TestScript, _ bool, args []string) {
 	out, errs := ts.Stdout(), ts.Stderr()
 	if endless {
 		out, errs = &enough{out, cancel}, &enough{errs, cancel}
+		defer time.AfterFunc(time.Second, cancel).Stop() // there may be nothing to say
 	}
 	environment := func(name string) string {
 		if name == "EDITOR" {
