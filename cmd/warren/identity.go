@@ -9,13 +9,22 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	v1 "warren.io/warren/apis/v1"
 )
 
 // identity is what a node knows about itself without its store. It lies in DATA_DIR/node.json.
 type identity struct {
 	Name    string `json:"name"`
 	Cluster string `json:"cluster,omitempty"` // empty until the node has belonged to one
+	// Role is worker for a node that has joined as one, empty for a manager.
+	Role v1.Role `json:"role,omitempty"`
+	// Managers are where a worker finds them.
+	Managers []string `json:"managers,omitempty"`
 }
+
+// worker tells whether the node has no store of its own.
+func (id identity) worker() bool { return id.Role == v1.RoleWorker }
 
 // identityName is the file of an identity; a data directory is known by it.
 const identityName = "node.json"

@@ -43,6 +43,7 @@ func (n *node) join(ctx context.Context) error {
 			errForeign, n.id.Name, n.id.Cluster, n.dataDir, id)
 		return n.refuse(ctx, err)
 	}
+	n.office.open(s)
 	n.late.Open(store.Admit(why.Recorder{Trace: &n.trace, Event: record, Now: time.Now}.Over(s), v1.Kinds, time.Now))
 	n.status.set("store", nil)
 	return nil
@@ -92,14 +93,21 @@ func (n *node) tell(ctx context.Context, warning bool, reason, message string) {
 	n.tellOf(ctx, "manifests", control.Note{About: clusterKey, Warning: warning, Reason: reason, Message: message})
 }
 
+// record makes an event that this node tells.
+func (n *node) record(find func(meta.Key) (meta.Object, bool), source string, note control.Note, now time.Time) meta.Object {
+	e := record(find, source, note, now).(*v1.Event)
+	e.Spec.Node = n.id.Name
+	return e
+}
+
 // tellOf writes an event.
 func (n *node) tellOf(ctx context.Context, source string, note control.Note) {
 	find := func(k meta.Key) (meta.Object, bool) {
-		o, err := n.quorum.Store().Get(ctx, k)
+		o, err := n.own.Get(ctx, k)
 		return o, err == nil
 	}
-	e := record(find, source, note, time.Now().UTC())
-	_, err := n.quorum.Store().Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any})
+	e := n.record(find, source, note, time.Now().UTC())
+	_, err := n.own.Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any})
 	if err != nil && ctx.Err() == nil {
 		n.log.Error(err, "event is lost", "reason", note.Reason)
 	}

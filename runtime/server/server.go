@@ -55,6 +55,8 @@ type Config struct {
 	// Stop begins to stop warren and returns before the Server is shut down, so that the caller gets an answer. With tasks
 	// it returns after they have stopped.
 	Stop func(ctx context.Context, tasks bool) error
+	// Members are the other nodes; nil where there cannot be any.
+	Members Members
 	// Metrics answers /metrics.
 	Metrics http.Handler
 	// Debug emits what a bug report needs to know of this process. A part that cannot be had is no reason to leave out others.
@@ -83,6 +85,8 @@ type Server struct {
 	http  *http.Server
 	split *splitter
 
+	refusals seldom
+
 	stopping context.Context // ends the streams that have no end of their own
 	stop     context.CancelFunc
 	begin    sync.Mutex // held while Serve starts what Shutdown waits for
@@ -106,7 +110,7 @@ func New(c Config) *Server {
 		ReadHeaderTimeout: helloWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ConnContext:       markLocal,
+		ConnContext:       markCaller,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections of others; panics are logged by contain
 	}
 	return s
