@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 func joinCommand() *cli.Command {
 	token := &cli.StringFlag{Name: "token", Usage: "what warrenctl token create printed at a manager", EnvVars: []string{"WARREN_TOKEN"}}
 	return &cli.Command{Name: "join", Usage: "make this machine a node of a cluster, and run it in the foreground", ArgsUsage: "HOST:PORT",
-		Flags:       append(runFlags(), token),
+		Flags:       append(joinFlags(), token),
 		Description: "HOST:PORT is where a manager listens. Afterwards warren run with the same directories goes on.",
 		Action: func(c *cli.Context) error {
 			cfg, err := readConfig(c)
@@ -37,6 +38,13 @@ func joinCommand() *cli.Command {
 			}
 			return runNode(c.Context, cfg)
 		}}
+}
+
+// joinFlags are those of run but for what is a manager's.
+func joinFlags() []cli.Flag {
+	return slices.DeleteFunc(runFlags(), func(f cli.Flag) bool {
+		return slices.Contains([]string{"manifests", "listen", "advertise"}, f.Names()[0])
+	})
 }
 
 // behindFlags puts the address of join, which people write first, behind the flags, where it is looked for.
