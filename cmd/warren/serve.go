@@ -28,8 +28,9 @@ func (n *node) serve() (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
+	all := everywhere{n}
 	s := server.New(server.Config{
-		Store: n.late, Kinds: v1.Kinds, Logs: everywhere{n}, Images: &n.hosts, Pulls: &n.hosts, Inside: everywhere{n}, Meter: &n.hosts, Health: n.health, Info: n.info,
+		Store: n.late, Kinds: v1.Kinds, Logs: all, Images: all, Pulls: all, Inside: all, Meter: all, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Metrics: n.metrics.handler(),
 		Members: n.office, Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})

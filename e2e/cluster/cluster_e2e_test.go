@@ -31,9 +31,7 @@ func TestWorkers(t *testing.T) {
 	b.join(m)
 	m.awaitNodes(v1.NodeReady, "a", "b")
 	t.Logf("two workers were ready %s after their first command", time.Since(began).Round(time.Millisecond))
-	for _, x := range c.all {
-		x.awaitImport()
-	}
+	c.images(m, a, b)
 	m.apply(web)
 	tasks := m.settled(3, "m", "a", "b")
 	for _, n := range []string{"m", "a", "b"} {
@@ -42,18 +40,40 @@ func TestWorkers(t *testing.T) {
 		}
 	}
 	c.inside(m, tasks)
+	c.usage(m, tasks)
 	c.asked(m, a, tasks)
 	c.killed(m, a)
 	c.cut(m, b)
 	c.alone(m, a)
 }
 
-func (m *machine) awaitImport() {
-	m.c.t.Helper()
-	m.c.await("containers of "+m.Name+" are up", func() bool {
-		_, _, err := m.try("image", "import", helloTar)
-		return err == nil
-	})
+// images brings the image to all machines, from the manager.
+func (c *cluster) images(m, a, b *machine) {
+	for _, x := range []*machine{m, a, b} {
+		c.await("containers of "+x.Name+" are up", func() bool {
+			_, _, err := m.try("image", "import", helloTar, "--node", x.Name)
+			return err == nil
+		})
+	}
+	const hello = "warren.io/hello:1"
+	m.ctl("image", "pin", hello, "--node", "a")
+	if own := a.ctl("image", "list"); !strings.Contains(own, hello) || own != m.ctl("image", "list", "--node", "a") || own == m.ctl("image", "list") {
+		c.t.Errorf("a has\n%s the manager says of it\n%s and of itself\n%s", own, m.ctl("image", "list", "--node", "a"), m.ctl("image", "list"))
+	}
+	m.ctl("image", "unpin", hello, "--node", "a")
+	m.ctl("image", "rm", hello, "--node", "a")
+	if own := a.ctl("image", "list"); strings.Contains(own, hello) {
+		c.t.Errorf("removed from a, and there is\n%s", own)
+	}
+	m.ctl("image", "import", helloTar, "--node", "a")
+	_, errs, err := m.try("image", "list", "--node", "nowhere")
+	if err == nil || !strings.Contains(errs, `node "nowhere": not found`) {
+		c.t.Errorf("images of no node: %v %s", err, errs)
+	}
+	_, errs, err = a.try("image", "list", "--node", "b")
+	if err == nil || !strings.Contains(errs, "node a is a worker") {
+		c.t.Errorf("images of another node at a worker: %v %s", err, errs)
+	}
 }
 
 // inside asks the manager for what is on other nodes.
@@ -73,6 +93,18 @@ func (c *cluster) inside(m *machine, tasks []v1.Task) {
 		}
 		if out := m.ctl("exec", name, "--", "/hello", "-lines", "2", "-exit", "0"); strings.Count(out, "\n") != 2 {
 			c.t.Errorf("exec in %s: %q", name, out)
+		}
+	}
+}
+
+// usage is read at the manager, of any node.
+func (c *cluster) usage(m *machine, tasks []v1.Task) {
+	for _, x := range tasks {
+		if out := m.ctl("top", "tasks", "--node", x.Spec.Node, "--interval", "1ms"); strings.Count(out, "web-") != 1 || !strings.Contains(out, x.Metadata.Name) {
+			c.t.Errorf("tasks of %s use\n%s", x.Spec.Node, out)
+		}
+		if out := m.ctl("top", "nodes", "--node", x.Spec.Node, "--interval", "1ms"); !strings.Contains(out, "\n"+x.Spec.Node+" ") {
+			c.t.Errorf("node %s uses\n%s", x.Spec.Node, out)
 		}
 	}
 }

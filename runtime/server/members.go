@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"warren.io/warren/runtime/server/api"
 	"warren.io/warren/runtime/store"
@@ -30,6 +31,14 @@ type Members interface {
 	Reached(ctx context.Context, node string, c *Pipe) error
 	// Scope is the store as a worker sees and writes it.
 	Scope(node string) store.Store
+}
+
+// ForNode is the node that a call is for, "" for the one that is asked.
+func ForNode(ctx context.Context) string {
+	if names := metadata.ValueFromIncomingContext(ctx, api.NodeHeader); len(names) == 1 {
+		return names[0]
+	}
+	return ""
 }
 
 // members is the API's gRPC side for nodes.

@@ -82,6 +82,7 @@ type Server struct {
 	patience time.Duration
 
 	grpc  *grpc.Server
+	lobby *grpc.Server // for those who want to join
 	http  *http.Server
 	split *splitter
 
@@ -104,7 +105,7 @@ var errStopping = fmt.Errorf("warren is stopping: %w", store.ErrUnavailable)
 func New(c Config) *Server {
 	s := &Server{config: c, patience: 15 * time.Second, split: newSplitter()}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.grpc = newGRPC(s)
+	s.grpc, s.lobby = newGRPC(s), newLobby(s)
 	s.http = &http.Server{
 		Handler:           s.contain(s.routes()),
 		ReadHeaderTimeout: helloWithin,
@@ -138,6 +139,7 @@ func (s *Server) started() bool {
 	}
 	s.start.Do(func() {
 		s.running.Go(func() { _ = s.grpc.Serve(s.split.two) })
+		s.running.Go(func() { _ = s.lobby.Serve(s.split.lobby) })
 		s.running.Go(func() { _ = s.http.Serve(s.split.one) })
 	})
 	return true
@@ -153,6 +155,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	calm := make(chan struct{})
 	go func() {
 		defer close(calm)
+		s.lobby.Stop() // who wants to join asks again
 		s.grpc.GracefulStop()
 	}()
 	err := s.http.Shutdown(ctx)

@@ -4,6 +4,9 @@ package api
 
 import "time"
 
+// NodeHeader names in a call's metadata the node that it is for, where that is not the one that is asked.
+const NodeHeader = "warren-node"
+
 // TokenWish asks for a token.
 type TokenWish struct {
 	Role string

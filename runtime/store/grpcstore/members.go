@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/server/api"
@@ -20,6 +21,11 @@ type (
 	Joining   = api.Joining
 	Joined    = api.Joined
 )
+
+// ForNode returns a context for calls about images and usage of another node than the one that is asked, which passes them on.
+func ForNode(ctx context.Context, node string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, api.NodeHeader, node)
+}
 
 // CreateToken makes a token by which machines may join.
 func (c *Conn) CreateToken(ctx context.Context, w TokenWish) (NewToken, error) {
