@@ -154,7 +154,7 @@ func (d *Desk) Renew(ctx context.Context, name string, role v1.Role, csr []byte)
 
 func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
 	t := template(name, role)
-	t.NotAfter = d.now().Add(nodeLifetime)
+	t.NotBefore, t.NotAfter = d.now().Add(-backdate), d.now().Add(nodeLifetime)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	c, err := sign(d.ca, t, key)
 	if err != nil {
