@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -21,7 +23,7 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 		return err
 	}
 	n.own = n.link.store
-	n.late.Open(readOnly{n.link.store, n})
+	n.late.Open(readOnly{store.View(n.link.store, known), n})
 	n.status.set("store", errors.New("no manager has answered yet"))
 	n.begin(func() { n.link.beat(ctx, n.tellLink()) })
 	n.begin(func() { n.link.reach(ctx, api.Serve) })
@@ -60,10 +62,21 @@ func (n *node) askManager() error {
 		store.ErrForbidden, n.id.Name, strings.Join(n.id.Managers, " or "))
 }
 
+// known is what a worker can tell of: of services it has only the images.
+func known(o meta.Object) bool { return o.Key().Kind != v1.ServiceKind.Name }
+
 // readOnly is what people see at a worker: what the node itself sees.
 type readOnly struct {
 	store.Store
 	node *node
+}
+
+// Get implements store.Store.
+func (r readOnly) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
+	if key.Kind == v1.ServiceKind.Name {
+		return nil, r.node.askManager()
+	}
+	return r.Store.Get(ctx, key)
 }
 
 // Commit implements store.Store.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/e2e/hosts"
 )
 
@@ -45,6 +46,9 @@ func TestWorkers(t *testing.T) {
 	c.killed(m, a)
 	c.cut(m, b)
 	c.alone(m, a)
+	c.idle(m)
+	c.stopped(m, a)
+	c.rebooted(m, a)
 }
 
 // images brings the image to all machines, from the manager.
@@ -211,6 +215,54 @@ func (c *cluster) alone(m, a *machine) {
 	if len(on(after, "a")) != len(on(before, "a")) {
 		c.t.Error(fmt.Sprint("tasks of a were replaced: ", after))
 	}
+}
+
+// idle: signs of life are not written.
+func (c *cluster) idle(m *machine) {
+	before := m.revision()
+	heard := time.Now()
+	c.await("some heartbeats", func() bool { return time.Since(heard) > 3*nodes.Heartbeat })
+	if after := m.revision(); after != before {
+		c.t.Errorf("an idle cluster with workers went from revision %d to %d", before, after)
+	}
+}
+
+// stopped: a worker that is stopped and started goes on, and says on its own socket how it is.
+func (c *cluster) stopped(m, a *machine) {
+	before := m.running()
+	if out, err := a.command(warren, "stop").CombinedOutput(); err != nil {
+		c.t.Fatalf("stop: %v %s", err, out)
+	}
+	a.warren("run")
+	c.await("the worker is up again", func() bool {
+		_, _, err := a.try("logs", on(before, "a")[0].Metadata.Name)
+		return err == nil
+	})
+	c.same("worker stopped and back", before, m.settled(3, "m", "a", "b"))
+	if out := a.ctl("version"); !strings.Contains(out, "on node a") {
+		c.t.Errorf("version at a worker: %s", out)
+	}
+	bundle := filepath.Join(c.t.TempDir(), "bundle.tar.gz")
+	a.ctl("debug", "bundle", "-o", bundle)
+	if out := a.ctl("why", "node/a"); !strings.Contains(out, "node/a is ready") {
+		c.t.Errorf("why at a worker: %s", out)
+	}
+}
+
+// rebooted: a worker that lost its power starts its tasks again, under the same names if it is soon back.
+func (c *cluster) rebooted(m, a *machine) {
+	before := m.running()
+	if err := a.Reboot(); err != nil {
+		c.t.Fatal(err)
+	}
+	a.warren("run")
+	own := on(before, "a")
+	c.await("the tasks of the worker run again", func() bool {
+		now := on(m.running(), "a")
+		return len(now) == len(own) && now[0].Metadata.Name == own[0].Metadata.Name && now[0].Status.PID != own[0].Status.PID
+	})
+	after := m.settled(3, "m", "a", "b")
+	c.same("worker rebooted", append(on(before, "m"), on(before, "b")...), after)
 }
 
 // TestAdvertise: a manager that listens everywhere says by which address workers come, and is known by it.

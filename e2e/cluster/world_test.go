@@ -211,13 +211,31 @@ func on(tasks []v1.Task, node string) []v1.Task {
 	return slices.DeleteFunc(slices.Clone(tasks), func(t v1.Task) bool { return t.Spec.Node != node })
 }
 
-// visit asks a task for its page, on a connection through the machine's node.
-func (m *machine) visit(task string) string {
+func (m *machine) dial() *grpcstore.Store {
 	m.c.t.Helper()
 	s, err := grpcstore.Dial("unix://"+filepath.Join(m.RunDir, "warren.sock"), grpcstore.Options{})
 	if err != nil {
 		m.c.t.Fatal(err)
 	}
+	return s
+}
+
+// revision is how many commits there were.
+func (m *machine) revision() int64 {
+	m.c.t.Helper()
+	s := m.dial()
+	defer s.Close()
+	_, rev, err := s.List(m.c.t.Context())
+	if err != nil {
+		m.c.t.Fatal(err)
+	}
+	return rev
+}
+
+// visit asks a task for its page, on a connection through the machine's node.
+func (m *machine) visit(task string) string {
+	m.c.t.Helper()
+	s := m.dial()
 	defer s.Close()
 	conn, err := s.DialTask(m.c.t.Context(), task, 8080)
 	if err != nil {
