@@ -225,6 +225,12 @@ func (c *cluster) idle(m *machine) {
 	if after := m.revision(); after != before {
 		c.t.Errorf("an idle cluster with workers went from revision %d to %d", before, after)
 	}
+	for _, x := range c.all {
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", x.cmd.Process.Pid))
+		_, rss, _ := strings.Cut(string(data), "VmRSS:")
+		rss, _, _ = strings.Cut(rss, "\n")
+		c.t.Logf("%s holds %s", x.Name, strings.TrimSpace(rss))
+	}
 }
 
 // stopped: a worker that is stopped and started goes on, and says on its own socket how it is.
