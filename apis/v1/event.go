@@ -22,6 +22,8 @@ type EventSpec struct {
 	Reason string `json:"reason"`
 	// Source is the controller that told it.
 	Source string `json:"source,omitempty"`
+	// Node is the node whose agent told it; empty where the leader did.
+	Node string `json:"node,omitempty"`
 }
 
 // EventStatus is how often, when last, and in which words.

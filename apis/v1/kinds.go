@@ -4,7 +4,7 @@ package v1
 import "warren.io/warren/apis/meta"
 
 // Kinds are all kinds, in the order in which `get all` shows them.
-var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, EventKind}
+var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, TokenKind, EventKind}
 
 // The kinds.
 var (
@@ -12,6 +12,7 @@ var (
 	NodeKind    = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns})
 	ServiceKind = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
 	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true})
+	TokenKind   = meta.Define[TokenSpec, TokenStatus](meta.Kind{Columns: tokenColumns, UserDeletes: true})
 	EventKind   = meta.Define[EventSpec, EventStatus](meta.Kind{Short: []string{"ev"}, Columns: eventColumns, Index: eventIndex, Sort: byLast})
 )
 

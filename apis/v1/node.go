@@ -20,6 +20,9 @@ type NodeStatus struct {
 	// Capacity is what tasks may reserve in all.
 	Capacity ResourceList `json:"capacity,omitzero"`
 
+	// Identity is the SHA-256 of the public key that the node joined with, in hex; empty for the first manager.
+	Identity string `json:"identity,omitempty"`
+
 	// State: Ready, Suspect or Down.
 	State NodeState `json:"state,omitempty"`
 	// Subnet is the node's part of the task network, e.g. 10.0.1.0/24.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,7 +27,7 @@ type config struct {
 	registry              registry.Config
 	images                string // directory of archives
 	imageGC               containerd.ImageGC
-	listen                string
+	listen, advertise     string // where others reach this node, and by which name
 	pprof                 bool
 	log                   logr.Logger
 	lines                 *lastLines // of log
@@ -48,6 +49,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "manifests", Usage: "apply this `DIR` at boot and whenever it changes"},
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
 		&cli.StringFlag{Name: "listen", Usage: "serve the API on this `HOST:PORT`, too, to holders of the keys in DATA_DIR/keys"},
+		&cli.StringFlag{Name: "advertise", Usage: "other machines reach --listen by this `HOST:PORT` (default: that of --listen)"},
 		&cli.StringFlag{Name: "metrics-listen", Usage: "serve /healthz, /readyz and /metrics on this loopback `HOST:PORT`, too"},
 		&cli.BoolFlag{Name: "pprof", Usage: "serve profiles of this process at /debug/pprof/, on its own socket only"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
@@ -57,11 +59,11 @@ func runFlags() []cli.Flag {
 
 func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
-		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), pprof: c.Bool("pprof"), lines: &lastLines{}}
-	if c.Args().Present() {
-		return cfg, usageError{fmt.Errorf("run takes no arguments, only flags; %q is one", c.Args().First())}
-	}
+		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), advertise: c.String("advertise"), pprof: c.Bool("pprof"), lines: &lastLines{}}
 	var err error
+	if cfg.listen, cfg.advertise, err = addresses(cfg.listen, cfg.advertise); err != nil {
+		return cfg, usageError{err}
+	}
 	if cfg.log, err = newLog(io.MultiWriter(cfg.lines, os.Stderr), c.String("log-format"), c.String("log-level")); err != nil {
 		return cfg, usageError{err}
 	}
@@ -84,6 +86,30 @@ func readConfig(c *cli.Context) (config, error) {
 		cfg.manifests, err = filepath.Abs(cfg.manifests)
 	}
 	return cfg, err
+}
+
+// addresses checks where a node listens and by which address others reach it; a wildcard is none.
+func addresses(listen, advertise string) (string, string, error) {
+	if listen == "" {
+		if advertise != "" {
+			return "", "", fmt.Errorf("--advertise %s: it says by which address others reach --listen, which is missing", advertise)
+		}
+		return "", "", nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", "", fmt.Errorf("--listen %q: write HOST:PORT", listen)
+	}
+	if advertise == "" {
+		if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+			advertise = listen
+		}
+		return listen, advertise, nil
+	}
+	if host, _, err := net.SplitHostPort(advertise); err != nil || host == "" {
+		return "", "", fmt.Errorf("--advertise %q: write HOST:PORT", advertise)
+	}
+	return listen, advertise, nil
 }
 
 func dirs(c *cli.Context) (data, run string, err error) {

@@ -9,6 +9,7 @@ import (
 	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/controllers/reconciler"
 	"warren.io/warren/controllers/scheduler"
+	"warren.io/warren/controllers/tokens"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
 )
@@ -20,6 +21,7 @@ func leaderControllers(alive nodes.Liveness) []control.Controller {
 		scheduler.Controller{},
 		nodes.Controller{Liveness: alive},
 		events.Controller{},
+		tokens.Controller{},
 		control.Collector{Kinds: v1.Kinds},
 	}
 }
@@ -36,7 +38,16 @@ func agentControllers(id identity, m host.Machine, n host.Network, t host.Tasks,
 // contracts are those of all controllers, for the graph and for the check at start that no two write the same.
 func contracts() []control.Contract {
 	var out []control.Contract
-	for _, c := range append(leaderControllers(nil), agentControllers(identity{}, nil, nil, nil, nil)...) {
+	for _, c := range leaderControllers(nil) {
+		out = append(out, c.Contract())
+	}
+	return append(out, agentContracts()...)
+}
+
+// agentContracts are those of the controllers on every node. They are also what a worker may write.
+func agentContracts() []control.Contract {
+	var out []control.Contract
+	for _, c := range agentControllers(identity{}, nil, nil, nil, nil) {
 		out = append(out, c.Contract())
 	}
 	return out

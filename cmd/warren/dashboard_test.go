@@ -141,11 +141,11 @@ var functions = []string{"sum", "max", "count", "topk", "rate", "increase", "his
 // expression is what stands in one of PromQL.
 type expression struct{ metrics, functions, labels []string }
 
-var tokens = regexp.MustCompile(`"[^"]*"|\[[^\]]*\]|[a-zA-Z_][a-zA-Z0-9_]*|[0-9.]+|[^\s]`)
+var promWords = regexp.MustCompile(`"[^"]*"|\[[^\]]*\]|[a-zA-Z_][a-zA-Z0-9_]*|[0-9.]+|[^\s]`)
 
 // parse tells names of metrics from functions and labels, as far as a dashboard needs.
 func parse(text string) (e expression) {
-	words := tokens.FindAllString(text, -1)
+	words := promWords.FindAllString(text, -1)
 	after := func(i int) string {
 		if i+1 < len(words) {
 			return words[i+1]

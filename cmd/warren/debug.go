@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func (n *node) reportProcess(_ context.Context, b *bytes.Buffer) error {
 	facts := host.ThisMachine{Version: version}.Facts()
 	fmt.Fprintf(b, "warren %s, %s, pid %d, up %s since %s\n", version, runtime.Version(), os.Getpid(), time.Since(began).Round(time.Second), began.UTC().Format(time.RFC3339))
 	fmt.Fprintf(b, "%s/%s, kernel %s, %d cores, GOGC=%s GOMEMLIMIT=%s\n", facts.OS, facts.Arch, facts.Kernel, runtime.NumCPU(), os.Getenv("GOGC"), os.Getenv("GOMEMLIMIT"))
-	fmt.Fprintf(b, "%s\n", strings.Join(os.Args, " "))
+	fmt.Fprintf(b, "%s\n", strings.Join(withoutToken(os.Args), " "))
 	if h, err := n.hosts.get(); err == nil {
 		fmt.Fprintf(b, "%s\n", h.Version())
 	}
@@ -69,6 +70,22 @@ func (n *node) reportProcess(_ context.Context, b *bytes.Buffer) error {
 		fmt.Fprintf(b, "\n%s", info)
 	}
 	return nil
+}
+
+// withoutToken are the arguments of a process that may have joined by a token, which others may still use.
+func withoutToken(args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range out {
+		name, _, one := strings.Cut(a, "=")
+		switch {
+		case strings.TrimLeft(name, "-") != "token" || !strings.HasPrefix(name, "-"):
+		case one:
+			out[i] = name + "=..."
+		case i+1 < len(out):
+			out[i+1] = "..."
+		}
+	}
+	return out
 }
 
 // reportFile copies what the kernel tells in a file, if there is one.

@@ -77,3 +77,11 @@ func TestProfiles(t *testing.T) {
 		}
 	}
 }
+
+func TestTokenIsNotReported(t *testing.T) {
+	for _, args := range [][]string{{"warren", "join", "h:1", "--token", "s3cr3t"}, {"warren", "join", "--token=s3cr3t", "h:1"}, {"warren", "join", "-token", "s3cr3t"}} {
+		if got := strings.Join(withoutToken(args), " "); strings.Contains(got, "s3cr3t") || !strings.Contains(got, "token") {
+			t.Errorf("%s", got)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	v1 "warren.io/warren/apis/v1"
 )
 
 // identity is what a node knows about itself without its store. It lies in DATA_DIR/node.json.
@@ -19,7 +21,14 @@ type identity struct {
 	Epoch int64 `json:"epoch,omitempty"`
 	// Hold keeps tasks that run here and that the recovered store does not know, until the operator says otherwise.
 	Hold bool `json:"hold,omitempty"`
+	// Role is worker for a node that has joined as one, empty for a manager.
+	Role v1.Role `json:"role,omitempty"`
+	// Managers are where a worker finds them.
+	Managers []string `json:"managers,omitempty"`
 }
+
+// worker tells whether the node has no store of its own.
+func (id identity) worker() bool { return id.Role == v1.RoleWorker }
 
 // identityName is the file of an identity; a data directory is known by it.
 const identityName = "node.json"

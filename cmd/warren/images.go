@@ -75,7 +75,7 @@ func (n *node) passOn(ctx context.Context) {
 // tellNode writes an event about this node and its images.
 func (n *node) tellNode(ctx context.Context, r host.Remark) {
 	about := meta.Key{Kind: v1.NodeKind.Name, Name: n.id.Name}
-	n.tellOf(ctx, "images", control.Note{About: about, Warning: r.Warning, Reason: r.Reason, Message: r.Message})
+	n.tellOf(ctx, imagesSource, control.Note{About: about, Warning: r.Warning, Reason: r.Reason, Message: r.Message})
 }
 
 // imageCheck is the line of /readyz about images. Their troubles do not keep a node from working.

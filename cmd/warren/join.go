@@ -47,6 +47,7 @@ func (n *node) join(ctx context.Context) error {
 		return n.refuse(ctx, fmt.Errorf("%w: node %s was recovered at revision %d, the store in %s/etcd is from before that, at %d; bring the right one back, or recover again",
 			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
 	}
+	n.office.open(s)
 	n.late.Open(store.Admit(why.Recorder{Trace: &n.trace, Event: record, Now: time.Now}.Over(s), v1.Kinds, time.Now))
 	n.status.set("store", nil)
 	return nil
@@ -96,14 +97,21 @@ func (n *node) tell(ctx context.Context, warning bool, reason, message string) {
 	n.tellOf(ctx, "manifests", control.Note{About: clusterKey, Warning: warning, Reason: reason, Message: message})
 }
 
+// record makes an event that this node tells.
+func (n *node) record(find func(meta.Key) (meta.Object, bool), source string, note control.Note, now time.Time) meta.Object {
+	e := record(find, source, note, now).(*v1.Event)
+	e.Spec.Node = n.id.Name
+	return e
+}
+
 // tellOf writes an event.
 func (n *node) tellOf(ctx context.Context, source string, note control.Note) {
 	find := func(k meta.Key) (meta.Object, bool) {
-		o, err := n.quorum.Store().Get(ctx, k)
+		o, err := n.own.Get(ctx, k)
 		return o, err == nil
 	}
-	e := record(find, source, note, time.Now().UTC())
-	_, err := n.quorum.Store().Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any})
+	e := n.record(find, source, note, time.Now().UTC())
+	_, err := n.own.Commit(ctx, store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any})
 	if err != nil && ctx.Err() == nil {
 		n.log.Error(err, "event is lost", "reason", note.Reason)
 	}

@@ -25,7 +25,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(exitCode(app().RunContext(ctx, os.Args)))
+	os.Exit(exitCode(app().RunContext(ctx, behindFlags(os.Args))))
 }
 
 // Exit codes, the same as warrenctl's.
@@ -58,7 +58,7 @@ func app() *cli.App {
 		CommandNotFound: func(_ *cli.Context, name string) {
 			os.Exit(exitCode(usageError{fmt.Errorf("unknown command %q", name)}))
 		},
-		Commands: []*cli.Command{runCommand(), stopCommand(), resetCommand(), recoverCommand()},
+		Commands: []*cli.Command{runCommand(), joinCommand(), stopCommand(), resetCommand(), recoverCommand()},
 	}
 	for _, c := range a.Commands {
 		c.OnUsageError = wrong

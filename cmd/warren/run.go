@@ -28,6 +28,9 @@ func runCommand() *cli.Command {
 		Description: "Tasks go on when warren stops, and are taken over when it starts again.",
 		Action: func(c *cli.Context) error {
 			cfg, err := readConfig(c)
+			if c.Args().Present() {
+				err = usageError{fmt.Errorf("run takes no arguments, only flags; %q is one", c.Args().First())}
+			}
 			if err != nil {
 				return err
 			}
@@ -40,8 +43,11 @@ func runCommand() *cli.Command {
 type node struct {
 	config
 	id       identity
-	late     *store.Late // what the API serves
-	quorum   *quorum.Quorum
+	late     *store.Late    // what the API serves
+	own      store.Store    // the cluster as this node's agent may see and write it
+	quorum   *quorum.Quorum // of a manager
+	office   *office        // what a manager does for other nodes
+	link     *link          // of a worker to its managers
 	network  *network.Network
 	host     *containerd.Host
 	beats    *nodes.Beats
@@ -73,6 +79,7 @@ func runNode(ctx context.Context, cfg config) error {
 	defer cancel()
 	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
 	n.metrics.registry.MustRegister(&n.saved)
+	n.office = newOffice(n)
 	n.status.set("store", errors.New("is starting"))
 	if cfg.manifests != "" {
 		n.status.set("manifests", errors.New("not read yet"))
@@ -109,33 +116,10 @@ func (n *node) up(ctx context.Context, api *server.Server) error {
 	}
 	defer lock.Close()
 	n.metrics.registry.MustRegister(&machine{meter: &n.hosts, leading: n.leading.get, node: n.id.Name, dataDir: n.dataDir})
-	if err := n.serveKeys(api); err != nil {
-		return err
+	if n.id.worker() {
+		return n.upWorker(ctx, api)
 	}
-	if err := n.join(ctx); err != nil {
-		return err
-	}
-	if err := n.openHost(ctx); err != nil {
-		return err
-	}
-	n.log.Info("node is up", "node", n.id.Name, "cluster", n.id.Cluster, "version", version, "data", n.dataDir, "socket", n.runDir+"/"+server.SocketName)
-	n.begin(func() { n.lead(ctx) })
-	n.begin(func() { n.beat(ctx) })
-	n.begin(debug.FreeOSMemory) // unpacking programs and replaying logs took some that a node may not need for days
-	n.begin(func() { n.followImages(ctx) })
-	n.begin(func() { n.followBackups(ctx) })
-	if n.manifests != "" {
-		n.begin(func() {
-			n.brought.wait(ctx)
-			n.followManifests(ctx)
-		})
-	}
-	select {
-	case <-n.quorum.Done():
-		return n.quorum.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return n.upManager(ctx, api)
 }
 
 func (n *node) begin(f func()) { n.work.Go(f) }
@@ -163,9 +147,8 @@ func (n *node) tryStart(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.id, err = loadIdentity(n.dataDir, n.name); err == nil {
-		n.quorum, err = quorum.Start(ctx, quorum.Config{DataDir: n.dataDir + "/etcd", Name: n.id.Name, Kinds: v1.Kinds,
-			Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed})
+	if n.id, err = loadIdentity(n.dataDir, n.name); err == nil && !n.id.worker() {
+		err = n.openStore(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -175,7 +158,7 @@ func (n *node) tryStart(ctx context.Context) (*os.File, error) {
 
 // openHost looks at the machine and runs the agent's controllers.
 func (n *node) openHost(ctx context.Context) (err error) {
-	engine := &control.Engine{Name: "agent", Kinds: v1.Kinds, Log: n.log.WithName("agent"), Record: record, Done: n.metrics.reconciled}
+	engine := &control.Engine{Name: "agent", Kinds: v1.Kinds, Log: n.log.WithName("agent"), Record: n.record, Done: n.metrics.reconciled}
 	if n.network, err = network.Open(network.Config{RunDir: n.runDir, Instance: containerd.InstanceOf(n.dataDir), Log: n.log.WithName("network")}); err != nil {
 		return err
 	}
@@ -188,7 +171,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 		return fmt.Errorf("start containerd: %w", err)
 	}
 	n.hosts.open(n.host)
-	engine.Store = store.View(n.quorum.Store(), visible(n.id.Name))
+	engine.Store = store.View(n.own, visible(n.id.Name))
 	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
 	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
@@ -198,41 +181,10 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	return nil
 }
 
-// lead runs the leader's controllers while this node leads.
-func (n *node) lead(ctx context.Context) {
-	n.ended("leader", n.quorum.Lead(ctx, func(ctx context.Context, s store.Store) error {
-		n.leading.set(true)
-		defer n.leading.set(false)
-		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Trace: &n.trace, Done: n.metrics.reconciled}
-		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
-		n.status.beats(beats)
-		engine.Controllers = leaderControllers(beats)
-		defer n.metrics.engines.add(engine)()
-		err := engine.Run(ctx)
-		if errors.Is(err, store.ErrFenced) {
-			return nil
-		}
-		return err
-	}))
-}
-
 func (n *node) ended(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, quorum.ErrClosed) {
 		n.log.Error(err, "engine ended", "engine", what)
 		n.status.set(what, fmt.Errorf("ended: %w", err))
-	}
-}
-
-// beat is this node's sign of life. It stays in memory.
-func (n *node) beat(ctx context.Context) {
-	for tick := time.NewTicker(nodes.Heartbeat); ; {
-		n.status.beat(n.id.Name)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		}
 	}
 }
 
@@ -248,6 +200,9 @@ func (n *node) down(api *server.Server, cancel context.CancelFunc) {
 	}
 	if n.network != nil {
 		n.network.Close()
+	}
+	if n.link != nil {
+		n.note("link", n.link.close())
 	}
 	if n.quorum != nil {
 		n.note("store", n.quorum.Close())

@@ -29,10 +29,11 @@ func (n *node) serve() (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
+	all := everywhere{n}
 	s := server.New(server.Config{
-		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Pulls: &n.hosts, Inside: &n.hosts, Meter: &n.hosts, Health: n.health, Info: n.info,
+		Store: n.late, Kinds: v1.Kinds, Logs: all, Images: all, Pulls: all, Inside: all, Meter: all, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Backup: n.sendBackup, Metrics: n.metrics.handler(),
-		Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
+		Members: n.office, Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})
 	go n.answer(s, l)
 	return s, n.serveMetrics(s)
@@ -43,11 +44,7 @@ func (n *node) serveKeys(s *server.Server) error {
 	if n.listen == "" {
 		return nil
 	}
-	host, _, err := net.SplitHostPort(n.listen)
-	if err != nil {
-		return usageError{fmt.Errorf("--listen %q: write HOST:PORT", n.listen)}
-	}
-	c, err := keys.ServerConfig(filepath.Join(n.dataDir, "keys"), host)
+	c, err := keys.ServerConfig(n.keysDir(), n.id.Name, hostOf(n.listen), hostOf(n.advertise))
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -55,9 +52,16 @@ func (n *node) serveKeys(s *server.Server) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	n.log.Info("api is served with keys", "address", l.Addr().String(), "keys", filepath.Join(n.dataDir, "keys"))
+	n.log.Info("api is served with keys", "address", l.Addr().String(), "keys", n.keysDir())
 	go n.answer(s, l)
 	return nil
+}
+
+func (n *node) keysDir() string { return filepath.Join(n.dataDir, "keys") }
+
+func hostOf(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	return host
 }
 
 func (n *node) answer(s *server.Server, l net.Listener) {
@@ -88,6 +92,9 @@ func (n *node) serveMetrics(s *server.Server) error {
 
 func (n *node) info(context.Context) (server.Info, error) {
 	i := server.Info{Version: version, Node: n.id.Name, ClusterID: n.id.Cluster, Leader: n.leading.get()}
+	if n.id.worker() {
+		return i, nil
+	}
 	if _, err := n.late.Get(context.Background(), clusterKey); err == nil {
 		i.Revision = n.quorum.Health().Revision
 	}
@@ -112,7 +119,9 @@ func (n *node) stop(ctx context.Context, tasks bool) error {
 // health runs the checks of readiness.
 func (n *node) health(ctx context.Context) []server.Check {
 	checks := n.status.checks()
-	if _, err := n.late.Get(ctx, clusterKey); err == nil {
+	if n.id.worker() {
+		// the link says by itself how it is
+	} else if _, err := n.late.Get(ctx, clusterKey); err == nil {
 		h := n.quorum.Health()
 		checks[0] = check("store", h.Err)
 		if h.Err == nil && len(h.Warnings) > 0 {

@@ -27,7 +27,9 @@ func (n *node) why(ctx context.Context, key meta.Key) ([]string, error) {
 		return nil, err
 	}
 	v.Snapshot = control.NewSnapshot(v1.Kinds, objects, rev)
-	if v.Words, err = ask(ctx, v.Snapshot, v.Now, key); err != nil {
+	if n.id.worker() {
+		v.Words = map[meta.Key][]string{} // those who decide are elsewhere
+	} else if v.Words, err = ask(ctx, v.Snapshot, v.Now, key); err != nil {
 		return nil, err
 	}
 	a, known := why.Of(v, key)

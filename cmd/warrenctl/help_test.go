@@ -72,7 +72,10 @@ var goesOn = []string{"-w", "--watch", "--follow"}
 func helps(ts *testscript.TestScript, _ bool, args []string) {
 	endless := false
 	for i, a := range args {
-		a = strings.NewReplacer("task/NAME", "task/web-1-1", "/NAME", "/web", "NAME", "web", "/etc/warren/manifests", "manifests").Replace(a)
+		a = strings.NewReplacer("task/NAME", "task/web-1-1", "node/NAME", "node/n1", "/NAME", "/web", "NAME", "web", "/etc/warren/manifests", "manifests").Replace(a)
+		if a == "ID" {
+			a = "abcd2345"
+		}
 		if _, err := os.Stat(ts.MkAbs(a)); err == nil && a != "" && args[i-1] != "--set" {
 			a = ts.MkAbs(a)
 		}

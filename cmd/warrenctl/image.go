@@ -21,11 +21,11 @@ func (p *program) imageVerb() *cli.Command {
 		Name: "image", Usage: "bring images to the node, list, pin and remove them", ArgsUsage: "import|list|pin|unpin|rm ...",
 		Subcommands: []*cli.Command{
 			{Name: "import", Usage: "bring images from OCI or docker archives to the node", ArgsUsage: "FILE|-...", Action: p.importImages,
-				Flags: []cli.Flag{&cli.BoolFlag{Name: "pin", Usage: "never collect them when the disk gets full"}}},
-			{Name: "list", Aliases: []string{"ls"}, Usage: "list the images of the node", Action: p.listImages},
-			{Name: "pin", Usage: "never collect images when the disk gets full", ArgsUsage: "NAME|DIGEST...", Action: p.pinImages(true, "pinned")},
-			{Name: "unpin", Usage: "let pinned images be collected again", ArgsUsage: "NAME|DIGEST...", Action: p.pinImages(false, "unpinned")},
-			{Name: "rm", Aliases: []string{"remove"}, Usage: "remove images from the node", ArgsUsage: "NAME|DIGEST...", Action: p.removeImages},
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "pin", Usage: "never collect them when the disk gets full"}, nodeFlag()}},
+			{Name: "list", Aliases: []string{"ls"}, Usage: "list the images of the node", Action: p.listImages, Flags: []cli.Flag{nodeFlag()}},
+			{Name: "pin", Usage: "never collect images when the disk gets full", ArgsUsage: "NAME|DIGEST...", Action: p.pinImages(true, "pinned"), Flags: []cli.Flag{nodeFlag()}},
+			{Name: "unpin", Usage: "let pinned images be collected again", ArgsUsage: "NAME|DIGEST...", Action: p.pinImages(false, "unpinned"), Flags: []cli.Flag{nodeFlag()}},
+			{Name: "rm", Aliases: []string{"remove"}, Usage: "remove images from the node", ArgsUsage: "NAME|DIGEST...", Action: p.removeImages, Flags: []cli.Flag{nodeFlag()}},
 		},
 	}
 }

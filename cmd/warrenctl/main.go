@@ -109,7 +109,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.whyVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
 			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
-			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
+			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.eventsVerb(), p.graphVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}
@@ -125,8 +125,17 @@ func quiet(all []*cli.Command) {
 	}
 }
 
-// server returns the connection to the node; it is made when first asked for.
+// nodeFlag is of verbs that look at one machine.
+func nodeFlag() cli.Flag {
+	return &cli.StringFlag{Name: "node", Usage: "of the node of this name (default: the one that is asked)"}
+}
+
+// server returns the connection to the node; it is made when first asked for. A node that is named by flag is what all calls
+// of the verb are for.
 func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
+	if name := c.String("node"); name != "" {
+		c.Context = grpcstore.ForNode(c.Context, name)
+	}
 	return p.dial(c.String("server"), c.String("keys"))
 }
 

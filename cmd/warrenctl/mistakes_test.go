@@ -53,6 +53,9 @@ var right = map[string]struct {
 	"completion":    {"bash", false},
 	"version":       {"", true},
 	"help":          {"", false},
+	"token create":  {"--role worker", true},
+	"token list":    {"", true},
+	"token revoke":  {"abcd2345", true},
 }
 
 // verbs calls f with each verb that does something, "get" or "image rm", and a right command line of it.

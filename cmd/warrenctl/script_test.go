@@ -91,8 +91,8 @@ func setup(env *testscript.Env) error {
 		Graph: func() []string {
 			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
 		},
-		Info:  func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
-		Debug: someReports, Why: reasonsIn(n.mem), Backup: backupOf(n.mem),
+		Info:    func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
+		Members: someMembers{n.mem}, Debug: someReports, Why: reasonsIn(n.mem), Backup: backupOf(n.mem),
 	})
 	n.server = s
 	go func() { _ = s.Serve(l) }()

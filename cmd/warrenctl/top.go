@@ -20,6 +20,7 @@ func (p *program) topVerb() *cli.Command {
 		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on, until interrupted"},
 		&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "time between two looks, over which rates are measured"},
 		&cli.StringFlag{Name: "sort-by", Value: "cpu", Usage: "cpu, memory, network, disk or name"},
+		nodeFlag(),
 	}
 	return &cli.Command{
 		Name: "top", Usage: "show what tasks and nodes use now", ArgsUsage: "nodes|tasks",

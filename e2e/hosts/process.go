@@ -131,7 +131,7 @@ func (p *Process) classify(exe, cgroupTask, spaceTask string) {
 		p.Kind = Runc
 	case p.Task != "":
 		p.Kind = Task
-	case program == "warren" && slices.Contains(p.Args, "run"):
+	case program == "warren" && (slices.Contains(p.Args, "run") || slices.Contains(p.Args, "join")):
 		p.Kind = Warren
 	default:
 		p.Kind = Other

@@ -1,6 +1,6 @@
 // Package identity makes and reads the keys by which the two ends of a connection know each other: an authority of the
-// cluster's own, a certificate for the node's API, and one for whoever administers it. All keys are ECDSA P-256, all files 0600,
-// and TLS is 1.3 with certificates on both sides.
+// cluster's own, a certificate for the node's API, one for whoever administers it, and those of nodes that joined with a token.
+// All keys are ECDSA P-256, all files 0600, and TLS is 1.3 with certificates on both sides.
 package identity
 
 import (
@@ -18,19 +18,25 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	v1 "warren.io/warren/apis/v1"
 )
 
 // The files of a directory of keys.
 const (
 	authorityFile = "ca"    // ca.crt, ca.key
 	adminFile     = "admin" // admin.crt, admin.key
+	nodeFile      = "node"  // node.crt, node.key: of a node that has joined
 )
 
-// lifetime of what is made here, and how much earlier it is valid: clocks at the edge are wrong.
+// lifetime of what is made here, that of the certificates of nodes that joined, and how much earlier they are valid: clocks at
+// the edge are wrong.
 const (
-	lifetime = 10 * 365 * 24 * time.Hour
-	backdate = 24 * time.Hour
+	lifetime     = 10 * 365 * 24 * time.Hour
+	nodeLifetime = 90 * 24 * time.Hour
+	backdate     = 24 * time.Hour
 )
 
 // pair is a certificate with its key.
@@ -39,10 +45,11 @@ type pair struct {
 	key  *ecdsa.PrivateKey
 }
 
-// ServerConfig returns how a node answers on HOST:PORT: it shows a certificate for the host, made anew at each start and kept in
-// memory, and lets in only those who show one of the same authority. Authority and administrator's key are made in dir at
-// the first start; whoever has admin.crt, admin.key and ca.crt may do everything.
-func ServerConfig(dir, host string) (*tls.Config, error) {
+// ServerConfig returns how a manager answers on HOST:PORT: it shows a certificate for the hosts by which it is reached, made
+// anew at each start and kept in memory, with that of the authority behind it. It lets in those who show a certificate of
+// the same authority, and those who show none: what they may ask is up to the API. Authority and administrator's key are made
+// in dir at the first start; whoever has admin.crt, admin.key and ca.crt may do everything.
+func ServerConfig(dir, node string, hosts ...string) (*tls.Config, error) {
 	ca, err := authority(dir)
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
@@ -53,13 +60,13 @@ func ServerConfig(dir, host string) (*tls.Config, error) {
 			return nil, fmt.Errorf("keys in %s: %w", dir, err)
 		}
 	}
-	own, err := issue(ca, serverTemplate(host))
+	own, err := issue(ca, serverTemplate(node, hosts))
 	if err != nil {
-		return nil, fmt.Errorf("certificate for %s: %w", host, err)
+		return nil, fmt.Errorf("certificate for %s: %w", strings.Join(hosts, ", "), err)
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool(ca.cert),
-		Certificates: []tls.Certificate{{Certificate: [][]byte{own.cert.Raw}, PrivateKey: own.key}},
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool(ca.cert),
+		Certificates: []tls.Certificate{{Certificate: [][]byte{own.cert.Raw, ca.cert.Raw}, PrivateKey: own.key}},
 	}, nil
 }
 
@@ -113,7 +120,7 @@ func authority(dir string) (pair, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return pair{}, err
 	}
-	t := template("warren")
+	t := template("warren", "")
 	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
 	t.MaxPathLenZero = true
 	if ca, err = issue(pair{}, t); err != nil {
@@ -123,7 +130,7 @@ func authority(dir string) (pair, error) {
 }
 
 func makeAdmin(dir string, ca pair) error {
-	t := template("admin")
+	t := template("admin", v1.RoleAdmin)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	admin, err := issue(ca, t)
 	if err != nil {
@@ -132,21 +139,27 @@ func makeAdmin(dir string, ca pair) error {
 	return admin.save(dir, adminFile)
 }
 
-func serverTemplate(host string) *x509.Certificate {
-	t := template("node")
+func serverTemplate(node string, hosts []string) *x509.Certificate {
+	t := template(node, v1.RoleManager)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	t.DNSNames, t.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	if ip := net.ParseIP(host); ip != nil {
-		t.IPAddresses = append(t.IPAddresses, ip)
-	} else if host != "" {
-		t.DNSNames = append(t.DNSNames, host)
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else if host != "" {
+			t.DNSNames = append(t.DNSNames, host)
+		}
 	}
 	return t
 }
 
-func template(name string) *x509.Certificate {
+func template(name string, role v1.Role) *x509.Certificate {
 	now := time.Now()
-	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(lifetime)}
+	t := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(lifetime)}
+	if role != "" {
+		t.Subject.Organization = []string{v1.RolePrefix + string(role)}
+	}
+	return t
 }
 
 // issue signs a certificate for a new key; without an authority it signs itself.
@@ -155,18 +168,24 @@ func issue(ca pair, t *x509.Certificate) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
-	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)); err != nil {
-		return pair{}, err
-	}
 	if ca.key == nil {
 		ca = pair{t, key}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, &key.PublicKey, ca.key)
-	if err != nil {
-		return pair{}, err
-	}
-	cert, err := x509.ParseCertificate(der)
+	cert, err := sign(ca, t, &key.PublicKey)
 	return pair{cert, key}, err
+}
+
+// sign makes a certificate for somebody's public key.
+func sign(ca pair, t *x509.Certificate, key any) (*x509.Certificate, error) {
+	var err error
+	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)); err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, key, ca.key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
 func load(dir, name string) (pair, error) {

@@ -37,7 +37,7 @@ func talk(t *testing.T, server, client *tls.Config) error {
 
 func configs(t *testing.T, dir string) (server, client *tls.Config) {
 	t.Helper()
-	server, err := ServerConfig(dir, "127.0.0.1")
+	server, err := ServerConfig(dir, "n1", "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +65,8 @@ func TestBothSidesMustKnowEachOther(t *testing.T) {
 	}
 	nobody := client.Clone()
 	nobody.Certificates = nil
-	if err := talk(t, server, nobody); err == nil {
-		t.Error("somebody without a certificate is let in")
+	if err := talk(t, server, nobody); err != nil {
+		t.Errorf("somebody without a certificate cannot ask to join: %v", err)
 	}
 	old := client.Clone()
 	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
@@ -99,7 +99,7 @@ func TestDamagedKeysAreNamed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ca.key"), []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ServerConfig(dir, "127.0.0.1"); err == nil {
+	if _, err := ServerConfig(dir, "n1", "127.0.0.1"); err == nil {
 		t.Fatal("a damaged authority was accepted or replaced")
 	}
 	if _, err := ClientConfig(t.TempDir()); err == nil {
@@ -113,13 +113,13 @@ func TestAuthorityIsNotReplacedSilently(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "ca.key")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ServerConfig(dir, "127.0.0.1"); err == nil {
+	if _, err := ServerConfig(dir, "n1", "127.0.0.1"); err == nil {
 		t.Fatal("a new authority was made beside the old certificate")
 	}
 	if err := os.Remove(filepath.Join(dir, "ca.crt")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ServerConfig(dir, "127.0.0.1"); err != nil {
+	if _, err := ServerConfig(dir, "n1", "127.0.0.1"); err != nil {
 		t.Fatalf("nothing is left of the old one, and no new one is made: %v", err)
 	}
 }

@@ -24,10 +24,11 @@ func newGRPC(s *Server) *grpc.Server {
 		grpc.ConnectionTimeout(helloWithin),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWithin}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingWithin / 2, PermitWithoutStream: true}),
-		grpc.UnaryInterceptor(s.guardCall),
-		grpc.StreamInterceptor(s.guardStream),
+		grpc.ChainUnaryInterceptor(s.permitCall, s.guardCall),
+		grpc.ChainStreamInterceptor(s.permitStream, s.guardStream),
 	)
 	api.RegisterWarrenServer(g, service{Server: s})
+	api.RegisterMembershipServer(g, members{Server: s})
 	api.RegisterDebugServer(g, reports{Server: s})
 	healthpb.RegisterHealthServer(g, health{server: s})
 	reflection.Register(g)
@@ -42,7 +43,11 @@ type service struct {
 
 // Get implements the API.
 func (s service) Get(ctx context.Context, r *api.GetRequest) (*api.GetResponse, error) {
-	o, err := s.config.Store.Get(ctx, r.GetKey().Meta())
+	view, err := s.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := view.Get(ctx, r.GetKey().Meta())
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,11 @@ func (s service) List(r *api.ListRequest, out grpc.ServerStreamingServer[api.Lis
 
 // list returns what passes the filter, as JSON: it is only passed on.
 func (s *Server) list(ctx context.Context, f filter) ([]store.Packed, store.Revision, error) {
-	all, rev, err := store.Pack(ctx, s.config.Store, f.kinds...)
+	view, err := s.store(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	all, rev, err := store.Pack(ctx, view, f.kinds...)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -91,7 +100,11 @@ func (s service) Commit(ctx context.Context, r *api.CommitRequest) (*api.CommitR
 	if err != nil {
 		return nil, err
 	}
-	rev, err := s.config.Store.Commit(ctx, ops...)
+	view, err := s.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := view.Commit(ctx, ops...)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (s *Server) routes() http.Handler {
 	s.health(mux)
 	route(mux, "/debug/pprof/", s.pprof)
 	route(mux, "/", elsewhere("/v1/KIND, /v1/KIND/NAME, /v1/logs/TASK, /healthz, /readyz and /metrics"))
-	return readOnly(mux)
+	return s.permitHTTP(readOnly(mux))
 }
 
 // HealthHandler answers /healthz, /readyz and /metrics and nothing else: for a port that anybody may ask.

@@ -57,6 +57,8 @@ type Config struct {
 	Stop func(ctx context.Context, tasks bool) error
 	// Backup writes the text of a backup, keys included.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Members are the other nodes; nil where there cannot be any.
+	Members Members
 	// Metrics answers /metrics.
 	Metrics http.Handler
 	// Debug emits what a bug report needs to know of this process. A part that cannot be had is no reason to leave out others.
@@ -82,8 +84,11 @@ type Server struct {
 	patience time.Duration
 
 	grpc  *grpc.Server
+	lobby *grpc.Server // for those who want to join
 	http  *http.Server
 	split *splitter
+
+	refusals seldom
 
 	stopping context.Context // ends the streams that have no end of their own
 	stop     context.CancelFunc
@@ -102,13 +107,13 @@ var errStopping = fmt.Errorf("warren is stopping: %w", store.ErrUnavailable)
 func New(c Config) *Server {
 	s := &Server{config: c, patience: 15 * time.Second, split: newSplitter()}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.grpc = newGRPC(s)
+	s.grpc, s.lobby = newGRPC(s), newLobby(s)
 	s.http = &http.Server{
 		Handler:           s.contain(s.routes()),
 		ReadHeaderTimeout: helloWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ConnContext:       markLocal,
+		ConnContext:       markCaller,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections of others; panics are logged by contain
 	}
 	return s
@@ -136,6 +141,7 @@ func (s *Server) started() bool {
 	}
 	s.start.Do(func() {
 		s.running.Go(func() { _ = s.grpc.Serve(s.split.two) })
+		s.running.Go(func() { _ = s.lobby.Serve(s.split.lobby) })
 		s.running.Go(func() { _ = s.http.Serve(s.split.one) })
 	})
 	return true
@@ -151,6 +157,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	calm := make(chan struct{})
 	go func() {
 		defer close(calm)
+		s.lobby.Stop() // who wants to join asks again
 		s.grpc.GracefulStop()
 	}()
 	err := s.http.Shutdown(ctx)

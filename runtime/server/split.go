@@ -1,15 +1,17 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
 	"time"
 )
 
-// splitter accepts connections and hands them to one of two listeners: one for HTTP/1.1, two for HTTP/2.
+// splitter accepts connections and hands them to one of three listeners: one for HTTP/1.1, two for HTTP/2, lobby for HTTP/2 of
+// those who come by TLS and have no certificate.
 type splitter struct {
-	one, two *door
+	one, two, lobby *door
 
 	mu        sync.Mutex
 	closed    bool
@@ -19,7 +21,7 @@ type splitter struct {
 }
 
 func newSplitter() *splitter {
-	return &splitter{one: newDoor(), two: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}}
+	return &splitter{one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}}
 }
 
 // accept takes connections of l until it is closed. A machine that is out of files gets time to recover.
@@ -87,6 +89,9 @@ func (s *splitter) greet(c net.Conn) {
 	to := s.one
 	if string(first) == "PRI " {
 		to = s.two
+		if t, ok := c.(*tls.Conn); ok && len(t.ConnectionState().PeerCertificates) == 0 {
+			to = s.lobby
+		}
 	}
 	to.pass(&greeted{Conn: c, first: first})
 }
@@ -114,6 +119,7 @@ func (s *splitter) close() {
 	s.mu.Unlock()
 	_ = s.one.Close()
 	_ = s.two.Close()
+	_ = s.lobby.Close()
 	s.work.Wait()
 }
 

@@ -33,7 +33,11 @@ func (s service) Watch(r *api.WatchRequest, out grpc.ServerStreamingServer[api.W
 func (s *Server) follow(ctx context.Context, c *changes, after store.Revision, emit func(store.Batch) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the store's watch, also when emit failed
-	commits := s.config.Store.Watch(ctx, after)
+	view, err := s.store(ctx)
+	if err != nil {
+		return err
+	}
+	commits := view.Watch(ctx, after)
 	var bare store.Batch
 	for {
 		b, ok := next(commits, bare.Revision != 0)

@@ -135,7 +135,7 @@ func Visible(node string) func(meta.Object) bool {
 		case *v1.Cluster, *v1.Service:
 			return true
 		case *v1.Event:
-			return o.Spec.Source == Name
+			return o.Spec.Source == Name && o.Spec.Node == node
 		}
 		return false
 	}

@@ -37,6 +37,7 @@ type Conn struct {
 	kinds  meta.Kinds
 	link   *grpc.ClientConn
 	api    api.WarrenClient
+	nodes  api.MembershipClient
 	// broken is why the last attempt to connect failed; nil after one that did not.
 	broken atomic.Pointer[error]
 }
@@ -65,7 +66,7 @@ func Dial(target string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", target, err)
 	}
-	c.api = api.NewWarrenClient(c.link)
+	c.api, c.nodes = api.NewWarrenClient(c.link), api.NewMembershipClient(c.link)
 	return &Store{Conn: c}, nil
 }
 

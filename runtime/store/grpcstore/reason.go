@@ -16,6 +16,8 @@ var reasons = []struct {
 	says, means string
 	class       error // or nil
 }{
+	{"it is not of the cluster that the token", "it is not of the cluster that the token or the keys are of", ErrKeys},
+	{"it is no manager", "it is no manager", ErrKeys},
 	{"signed by unknown authority", "its certificate is not of the cluster that the keys are of", ErrKeys},
 	{"certificate has expired or is not yet valid", "its certificate is not valid at this time; is the clock right on both sides?", ErrKeys},
 	{"certificate is valid for", "its certificate is not for this name or address", ErrKeys},

@@ -1,0 +1,83 @@
+package v1
+
+import (
+	"fmt"
+	"time"
+
+	"warren.io/warren/apis/meta"
+)
+
+// Token lets machines join. Its name is no secret; of the secret only a hash is kept.
+type Token = meta.Resource[TokenSpec, TokenStatus]
+
+// TokenSpec is set when the token is made.
+type TokenSpec struct {
+	// Role is what a machine becomes: worker.
+	Role Role `json:"role"`
+	// Hash is the SHA-256 of the secret, in hex.
+	Hash string `json:"hash"`
+	// Expires is until when it may be used.
+	Expires time.Time `json:"expires"`
+	// Uses is how many machines may join by it.
+	Uses int `json:"uses"`
+}
+
+// TokenStatus is written when a machine joins.
+type TokenStatus struct {
+	// Used is how many machines have joined by it.
+	Used int `json:"used"`
+}
+
+// Role is what the holder of a certificate is. It stands in the certificate's organization, behind RolePrefix.
+type Role string
+
+// The roles.
+const (
+	RoleAdmin   Role = "admin"
+	RoleManager Role = "manager"
+	RoleWorker  Role = "worker"
+)
+
+// RolePrefix comes before a role in the organization of a certificate.
+const RolePrefix = "warren:"
+
+// Bounds of a token.
+const (
+	MaxTokenUses = 10_000
+	MaxTokenTTL  = 365 * 24 * time.Hour
+)
+
+// Kind implements meta.Spec.
+func (*TokenSpec) Kind() string { return "Token" }
+
+// Default implements meta.Spec.
+func (*TokenSpec) Default() {}
+
+// Validate implements meta.Spec.
+func (s *TokenSpec) Validate(p *meta.Problems, at string) {
+	if s.Role != RoleWorker {
+		p.Add(at+".role", "%q is no role that machines can join as; there is worker", s.Role)
+	}
+	if s.Uses < 1 || s.Uses > MaxTokenUses {
+		p.Add(at+".uses", "must be 1 to %d, not %d", MaxTokenUses, s.Uses)
+	}
+}
+
+// TokenState is the one word that says whether a token can be used: Valid, Used or Expired.
+func TokenState(t *Token, now time.Time) string {
+	switch {
+	case t.Status.Used >= t.Spec.Uses:
+		return "Used"
+	case !now.Before(t.Spec.Expires):
+		return "Expired"
+	}
+	return "Valid"
+}
+
+var tokenColumns = []meta.Column{
+	column("ROLE", func(t *Token, _ time.Time) string { return string(t.Spec.Role) }),
+	column("STATE", func(t *Token, now time.Time) string { return TokenState(t, now) }),
+	column("USED", func(t *Token, _ time.Time) string { return fmt.Sprintf("%d/%d", t.Status.Used, t.Spec.Uses) }),
+	column("EXPIRES", func(t *Token, _ time.Time) string { return t.Spec.Expires.UTC().Format(time.RFC3339) }),
+	column("AGE", func(t *Token, now time.Time) string { return Age(t.Metadata.Created, now) }),
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"warren.io/warren/controllers/nodes"
+	keys "warren.io/warren/runtime/identity"
+	"warren.io/warren/runtime/store/grpcstore"
+)
+
+// link is a worker's connection to whichever manager answers.
+type link struct {
+	store    *grpcstore.Store
+	identity *keys.Node
+	managers []string
+	log      logr.Logger
+
+	mu   sync.Mutex
+	conn net.Conn // the newest
+	next int      // which manager is tried first
+}
+
+func openLink(managers []string, dir string, log logr.Logger) (*link, error) {
+	id, err := keys.OpenNode(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{identity: id, managers: managers, log: log}
+	if len(managers) == 0 {
+		return nil, errors.New("this node knows no manager: node.json is damaged; run warren reset and join anew")
+	}
+	l.store, err = grpcstore.Dial(managers[0], grpcstore.Options{TLS: id.TLS(), Dial: l.dial})
+	return l, err
+}
+
+// dial connects to the first manager that answers, beginning with the one that did last.
+func (l *link) dial(ctx context.Context) (net.Conn, error) {
+	var all error
+	for range l.managers {
+		l.mu.Lock()
+		address := l.managers[l.next%len(l.managers)]
+		l.mu.Unlock()
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		l.mu.Lock()
+		if err == nil {
+			l.conn = c
+			l.mu.Unlock()
+			return c, nil
+		}
+		l.next++
+		l.mu.Unlock()
+		all = errors.Join(all, err)
+	}
+	return nil, all
+}
+
+// drop ends a connection on which nothing comes through, so that another is made: the kernel would try for minutes.
+func (l *link) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		_ = l.conn.Close()
+		l.next++
+	}
+}
+
+func (l *link) close() error { return l.store.Close() }
+
+// again is the wait between two tries to get through.
+const again = time.Second
+
+// beat gives signs of life, and tells whether they are heard.
+func (l *link) beat(ctx context.Context, tell func(error)) {
+	for ctx.Err() == nil {
+		err := l.store.Heartbeat(ctx, nodes.Heartbeat, func() { tell(nil) })
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, grpcstore.ErrSilent) {
+			l.drop()
+		}
+		tell(err)
+		sleep(ctx, again)
+	}
+}
+
+// reach lets managers ask this node.
+func (l *link) reach(ctx context.Context, serve func(net.Listener) error) {
+	for ctx.Err() == nil {
+		if err := l.store.Reach(ctx, serve); err != nil && ctx.Err() == nil {
+			l.log.V(1).Info("managers cannot ask this node for now", "cause", err.Error())
+		}
+		sleep(ctx, again)
+	}
+}
+
+// renewAgain is the wait after a renewal that failed; there are 45 days for it.
+const renewAgain = time.Hour
+
+// renew keeps the certificate fresh.
+func (l *link) renew(ctx context.Context) {
+	for wait := l.identity.RenewIn(time.Now()); sleep(ctx, wait); wait = l.identity.RenewIn(time.Now()) {
+		if err := l.renewNow(ctx); err != nil {
+			l.log.Error(err, "certificate is not renewed, trying again", "expires", l.identity.Expires(), "wait", renewAgain.String())
+			sleep(ctx, renewAgain)
+			continue
+		}
+		l.log.Info("certificate is renewed", "expires", l.identity.Expires())
+	}
+}
+
+func (l *link) renewNow(ctx context.Context) error {
+	csr, err := l.identity.Request()
+	if err != nil {
+		return err
+	}
+	cert, err := l.store.Renew(ctx, csr)
+	if err != nil {
+		return err
+	}
+	return l.identity.Renewed(cert)
+}
+
+// sleep is false when ctx ended meanwhile.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/nodes"
+	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/quorum"
+	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store"
+)
+
+// upManager starts what makes a manager, which is a node, too, and returns when it ends.
+func (n *node) upManager(ctx context.Context, api *server.Server) error {
+	if err := n.serveKeys(api); err != nil {
+		return err
+	}
+	if err := n.join(ctx); err != nil {
+		return err
+	}
+	if err := n.openHost(ctx); err != nil {
+		return err
+	}
+	n.log.Info("node is up", "node", n.id.Name, "cluster", n.id.Cluster, "version", version, "data", n.dataDir, "socket", n.runDir+"/"+server.SocketName)
+	n.begin(func() { n.lead(ctx) })
+	n.begin(func() { n.beat(ctx) })
+	n.begin(debug.FreeOSMemory) // unpacking programs and replaying logs took some that a node may not need for days
+	n.begin(func() { n.followImages(ctx) })
+	n.begin(func() { n.followBackups(ctx) })
+	if n.manifests != "" {
+		n.begin(func() {
+			n.brought.wait(ctx)
+			n.followManifests(ctx)
+		})
+	}
+	select {
+	case <-n.quorum.Done():
+		return n.quorum.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *node) openStore(ctx context.Context) (err error) {
+	n.quorum, err = quorum.Start(ctx, quorum.Config{DataDir: n.dataDir + "/etcd", Name: n.id.Name, Kinds: v1.Kinds,
+		Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed})
+	if err == nil {
+		n.own = n.quorum.Store()
+	}
+	return err
+}
+
+// lead runs the leader's controllers while this node leads.
+func (n *node) lead(ctx context.Context) {
+	n.ended("leader", n.quorum.Lead(ctx, func(ctx context.Context, s store.Store) error {
+		n.leading.set(true)
+		defer n.leading.set(false)
+		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Trace: &n.trace, Done: n.metrics.reconciled}
+		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
+		n.status.beats(beats)
+		engine.Controllers = leaderControllers(beats)
+		defer n.metrics.engines.add(engine)()
+		err := engine.Run(ctx)
+		if errors.Is(err, store.ErrFenced) {
+			return nil
+		}
+		return err
+	}))
+}
+
+// beat is this node's sign of life. It stays in memory.
+func (n *node) beat(ctx context.Context) {
+	for tick := time.NewTicker(nodes.Heartbeat); ; {
+		n.status.beat(n.id.Name)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	v1 "warren.io/warren/apis/v1"
+	keys "warren.io/warren/runtime/identity"
+	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/grpcstore"
+)
+
+// office is what a manager does for the other nodes. It implements server.Members.
+type office struct {
+	node   *node
+	behind *store.Late // the store below admission
+
+	mu      sync.Mutex
+	reached map[string]*grpcstore.Store // nodes that can be asked
+}
+
+func newOffice(n *node) *office {
+	return &office{node: n, behind: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{}}
+}
+
+func (o *office) open(s store.Store) { o.behind.Open(s) }
+
+func (o *office) desk() (*keys.Desk, error) {
+	if o.node.id.worker() {
+		return nil, o.node.askManager()
+	}
+	if o.node.listen == "" {
+		return nil, fmt.Errorf("%w: no machine can join node %s, which is reached on its own socket only\ntry: warren run with --listen HOST:PORT there", store.ErrForbidden, o.node.id.Name)
+	}
+	return keys.OpenDesk(o.node.keysDir(), o.behind, time.Now)
+}
+
+// CreateToken implements server.Members.
+func (o *office) CreateToken(ctx context.Context, w server.TokenWish) (server.NewToken, error) {
+	d, err := o.desk()
+	if err != nil {
+		return server.NewToken{}, err
+	}
+	text, t, err := d.CreateToken(ctx, v1.Role(w.Role), w.TTL, w.Uses)
+	if err != nil {
+		return server.NewToken{}, err
+	}
+	o.node.log.Info("token was made", "id", t.Metadata.Name, "role", t.Spec.Role, "uses", t.Spec.Uses, "expires", t.Spec.Expires, "by", store.Author(ctx))
+	return server.NewToken{Text: text, ID: t.Metadata.Name, Expires: t.Spec.Expires, Address: o.node.advertise}, nil
+}
+
+// Join implements server.Members.
+func (o *office) Join(ctx context.Context, j server.Joining) (server.Joined, error) {
+	d, err := o.desk()
+	if err != nil {
+		return server.Joined{}, err
+	}
+	cert, role, err := d.Join(ctx, j.Token, j.Name, j.CSR)
+	if err != nil {
+		o.node.log.Info("a machine was not let in", "name", j.Name, "cause", err.Error())
+		return server.Joined{}, err
+	}
+	o.node.log.Info("a machine has joined", "node", j.Name, "role", role)
+	return server.Joined{Certificate: cert, Cluster: o.node.id.Cluster, Role: string(role)}, nil
+}
+
+// Renew implements server.Members.
+func (o *office) Renew(ctx context.Context, node string, csr []byte) ([]byte, error) {
+	d, err := o.desk()
+	if err != nil {
+		return nil, err
+	}
+	return d.Renew(ctx, node, v1.RoleWorker, csr)
+}
+
+// Heard implements server.Members.
+func (o *office) Heard(node string) { o.node.status.beat(node) }
+
+// Scope implements server.Members.
+func (o *office) Scope(node string) store.Store { return store.Scope(o.behind, workerRights(node)) }
+
+// Reached implements server.Members. The newest connection to a node is the one that is used.
+func (o *office) Reached(ctx context.Context, node string, c *server.Pipe) error {
+	s, err := grpcstore.Over("node "+node, c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	o.mu.Lock()
+	o.reached[node] = s
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.reached[node] == s {
+			delete(o.reached, node)
+		}
+	}()
+	select {
+	case <-c.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// reach is the API of another node.
+func (o *office) reach(node string) (*grpcstore.Store, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s := o.reached[node]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("node %s is not connected to %s: %w\ntry: warrenctl why node/%s", node, o.node.id.Name, store.ErrUnavailable, node)
+}

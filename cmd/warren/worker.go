@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/server"
+	"warren.io/warren/runtime/store"
+)
+
+// upWorker starts what makes a worker and returns when it ends: the agent, over a store that is elsewhere.
+func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
+	if n.manifests != "" || n.listen != "" {
+		return usageError{fmt.Errorf("node %s is a worker: --manifests and --listen are for managers", n.id.Name)}
+	}
+	if n.link, err = openLink(n.id.Managers, n.keysDir(), n.log.WithName("link")); err != nil {
+		return err
+	}
+	n.own = n.link.store
+	n.late.Open(readOnly{store.View(n.link.store, known), n})
+	n.status.set("store", errors.New("no manager has answered yet"))
+	n.begin(func() { n.link.beat(ctx, n.tellLink()) })
+	n.begin(func() { n.link.reach(ctx, api.Serve) })
+	n.begin(func() { n.link.renew(ctx) })
+	if err := n.openHost(ctx); err != nil {
+		return err
+	}
+	n.log.Info("node is up", "node", n.id.Name, "cluster", n.id.Cluster, "role", n.id.Role, "managers", n.id.Managers, "version", version, "data", n.dataDir)
+	n.begin(debug.FreeOSMemory)
+	n.begin(func() { n.followImages(ctx) })
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// tellLink returns what says on the board and, when it changes, in the log how the link is.
+func (n *node) tellLink() func(error) {
+	var mu sync.Mutex
+	up, told := false, false
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		n.status.set("store", err)
+		switch {
+		case err == nil && !up:
+			n.log.Info("managers hear this node")
+		case err != nil && (up || !told):
+			n.log.Error(err, "managers do not hear this node; its tasks go on")
+		}
+		up, told = err == nil, true
+	}
+}
+
+// askManager is said to people who want to change something at a worker.
+func (n *node) askManager() error {
+	return fmt.Errorf("%w: node %s is a worker; what it does is decided at the managers\ntry: the same with --server %s and --keys DIR, or on that machine",
+		store.ErrForbidden, n.id.Name, strings.Join(n.id.Managers, " or "))
+}
+
+// known is what a worker can tell of: of services it has only the images.
+func known(o meta.Object) bool { return o.Key().Kind != v1.ServiceKind.Name }
+
+// readOnly is what people see at a worker: what the node itself sees.
+type readOnly struct {
+	store.Store
+	node *node
+}
+
+// Get implements store.Store.
+func (r readOnly) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
+	if key.Kind == v1.ServiceKind.Name {
+		return nil, r.node.askManager()
+	}
+	return r.Store.Get(ctx, key)
+}
+
+// Commit implements store.Store.
+func (r readOnly) Commit(context.Context, ...store.Op) (store.Revision, error) {
+	return 0, r.node.askManager()
+}

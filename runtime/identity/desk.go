@@ -1,0 +1,180 @@
+package identity
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/store"
+)
+
+// Desk is where a manager makes tokens and admits machines that bring one.
+type Desk struct {
+	ca    pair
+	store store.Store
+	now   func() time.Time
+}
+
+// OpenDesk opens the desk of the authority in dir, over the store below admission.
+func OpenDesk(dir string, s store.Store, now func() time.Time) (*Desk, error) {
+	ca, err := authority(dir)
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	return &Desk{ca: ca, store: s, now: now}, nil
+}
+
+// CreateToken stores a new token and returns its text, which is not kept.
+func (d *Desk) CreateToken(ctx context.Context, role v1.Role, ttl time.Duration, uses int) (text string, t *v1.Token, err error) {
+	token := NewToken(pinOf(d.ca.cert.Raw))
+	t = meta.New[v1.Token](token.ID)
+	now := d.now().UTC()
+	t.Spec = v1.TokenSpec{Role: role, Hash: token.Hash(), Expires: now.Add(ttl).Truncate(time.Second), Uses: uses}
+	t.Metadata.Created, t.Metadata.Generation = now, 1
+	var p meta.Problems
+	if t.Validate(&p); ttl < time.Minute || ttl > v1.MaxTokenTTL {
+		p.Add("ttl", "must be 1m to %s, not %s", v1.MaxTokenTTL, ttl)
+	}
+	if err := p.Err(); err != nil {
+		return "", nil, fmt.Errorf("create token: %w", err)
+	}
+	if _, err := d.store.Commit(ctx, store.CreateOp(t)); err != nil {
+		return "", nil, fmt.Errorf("create token: %w", err)
+	}
+	return token.String(), t, nil
+}
+
+// attempts to count a use of a token that others use at the same moment.
+const attempts = 20
+
+// Join admits a machine as a node: it counts the use of the token and makes the Node in one commit. Who asks again with the
+// same key, because the answer was lost, gets its certificate without another use.
+func (d *Desk) Join(ctx context.Context, text, name string, csr []byte) (cert []byte, role v1.Role, err error) {
+	token, err := ParseToken(text)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: %w", store.ErrForbidden, err)
+	}
+	if why := meta.CheckName(name); why != "" {
+		return nil, "", fmt.Errorf("%w: node name %s", store.ErrForbidden, why)
+	}
+	key, err := keyOf(csr)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
+	}
+	for try := 0; ; try++ {
+		role, err = d.admit(ctx, token, name, key)
+		if err == nil || try == attempts || !errors.Is(err, store.ErrConflict) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	cert, err = d.certificate(name, role, key)
+	return cert, role, err
+}
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format+"\ntry: warrenctl token create --role worker, at a manager, and join with what it prints", append([]any{store.ErrForbidden}, args...)...)
+}
+
+// admit looks at the token and at the name, and writes both down.
+func (d *Desk) admit(ctx context.Context, token Token, name string, key *ecdsa.PublicKey) (v1.Role, error) {
+	t, err := d.token(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	id, err := keyID(key)
+	if err != nil {
+		return "", err
+	}
+	o, err := d.store.Get(ctx, meta.Key{Kind: v1.NodeKind.Name, Name: name})
+	switch {
+	case err == nil && o.(*v1.Node).Status.Identity == id:
+		return t.Spec.Role, nil
+	case err == nil:
+		return "", fmt.Errorf("%w: the node name %q is taken in this cluster\ntry: the same with --node-name and another name", store.ErrForbidden, name)
+	case !errors.Is(err, store.ErrNotFound):
+		return "", err
+	}
+	if t.Status.Used >= t.Spec.Uses {
+		return "", refused("token %s was used already, %d of %d times", token.ID, t.Status.Used, t.Spec.Uses)
+	}
+	used := t.Clone().(*v1.Token)
+	used.Status.Used++
+	n := meta.New[v1.Node](name)
+	n.Metadata.Created, n.Metadata.Generation = d.now().UTC(), 1
+	n.Status.Identity = id
+	_, err = d.store.Commit(ctx, store.UpdateOp(used), store.CreateOp(n))
+	return t.Spec.Role, err
+}
+
+func (d *Desk) token(ctx context.Context, token Token) (*v1.Token, error) {
+	if token.Pin != pinOf(d.ca.cert.Raw) {
+		return nil, refused("the token is of another cluster")
+	}
+	o, err := d.store.Get(ctx, meta.Key{Kind: v1.TokenKind.Name, Name: token.ID})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, refused("token %s does not exist: it was revoked, or has expired long ago", token.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := o.(*v1.Token)
+	if !token.fits(t.Spec.Hash) {
+		return nil, refused("token %s has another secret", token.ID)
+	}
+	if !d.now().Before(t.Spec.Expires) {
+		return nil, refused("token %s has expired at %s", token.ID, t.Spec.Expires.UTC().Format(time.RFC3339))
+	}
+	return t, nil
+}
+
+// Renew makes a new certificate for a node that has shown one, for the key that it joined with.
+func (d *Desk) Renew(ctx context.Context, name string, role v1.Role, csr []byte) ([]byte, error) {
+	key, err := keyOf(csr)
+	if err != nil {
+		return nil, fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
+	}
+	o, err := d.store.Get(ctx, meta.Key{Kind: v1.NodeKind.Name, Name: name})
+	if err != nil {
+		return nil, err
+	}
+	if id, err := keyID(key); err != nil || o.(*v1.Node).Status.Identity != id {
+		return nil, fmt.Errorf("%w: renew certificate of node %s: it is not the key that it joined with", store.ErrForbidden, name)
+	}
+	return d.certificate(name, role, key)
+}
+
+func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
+	t := template(name, role)
+	t.NotBefore, t.NotAfter = d.now().Add(-backdate), d.now().Add(nodeLifetime)
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	c, err := sign(d.ca, t, key)
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate of node %s: %w", name, err)
+	}
+	return c.Raw, nil
+}
+
+// keyOf reads a certificate request, which proves that whoever made it has the key.
+func keyOf(csr []byte) (*ecdsa.PublicKey, error) {
+	r, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.CheckSignature(); err != nil {
+		return nil, err
+	}
+	key, ok := r.PublicKey.(*ecdsa.PublicKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, errors.New("the key is not ECDSA P-256")
+	}
+	return key, nil
+}

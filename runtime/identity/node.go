@@ -1,0 +1,170 @@
+package identity
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "warren.io/warren/apis/v1"
+)
+
+// ErrAuthority means that the other side is not of the cluster that was asked for.
+var ErrAuthority = errors.New("it is not of the cluster that the token or the keys are of")
+
+// Applicant is a machine that wants to become a node. Its key is made here and never leaves the machine.
+type Applicant struct {
+	name string
+	pin  string
+	key  *ecdsa.PrivateKey
+
+	mu sync.Mutex
+	ca *x509.Certificate // seen when it connected
+}
+
+// Apply makes the key of a node that wants to join with a token.
+func Apply(name, pin string) (*Applicant, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return &Applicant{name: name, pin: pin, key: key}, err
+}
+
+// Request is the certificate request, PKCS #10 in DER.
+func (a *Applicant) Request() ([]byte, error) { return request(a.name, a.key) }
+
+func request(name string, key *ecdsa.PrivateKey) ([]byte, error) {
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name}}, key)
+}
+
+// TLS is how it connects to a manager: without a certificate, and only to one of the authority that the token names.
+func (a *Applicant) TLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, // VerifyConnection does it
+		VerifyConnection: func(s tls.ConnectionState) error {
+			at := slices.IndexFunc(s.PeerCertificates, func(c *x509.Certificate) bool { return pinOf(c.Raw) == a.pin })
+			if at < 0 {
+				return ErrAuthority
+			}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.ca = s.PeerCertificates[at]
+			return isManager(a.ca, s.PeerCertificates[0])
+		}}
+}
+
+// Save keeps key and certificates in dir, from where Node reads them.
+func (a *Applicant) Save(dir string, certificate []byte) error {
+	cert, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return fmt.Errorf("certificate of this node: %w", err)
+	}
+	if !a.key.PublicKey.Equal(cert.PublicKey) {
+		return errors.New("certificate of this node: it is for another key")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := write(dir, authorityFile+".crt", "CERTIFICATE", a.ca.Raw); err != nil {
+		return err
+	}
+	return pair{cert, a.key}.save(dir, nodeFile)
+}
+
+// isManager tells whether a certificate is one of a manager of the authority's cluster. At which address it is does not
+// matter: machines at the edge change theirs.
+func isManager(ca, cert *x509.Certificate) error {
+	_, err := cert.Verify(x509.VerifyOptions{Roots: pool(ca), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return ErrAuthority
+	}
+	if err == nil && !slices.Contains(cert.Subject.Organization, v1.RolePrefix+string(v1.RoleManager)) {
+		err = errors.New("it is no manager")
+	}
+	return err
+}
+
+// Node is the identity of a node that has joined.
+type Node struct {
+	dir  string
+	ca   *x509.Certificate
+	mu   sync.Mutex
+	pair pair
+}
+
+// OpenNode reads what Applicant.Save wrote.
+func OpenNode(dir string) (*Node, error) {
+	ca, err := readCert(filepath.Join(dir, authorityFile+".crt"))
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	p, err := load(dir, nodeFile)
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	return &Node{dir: dir, ca: ca, pair: p}, nil
+}
+
+// TLS is how the node connects to managers. A renewed certificate is shown at the next connection.
+func (n *Node) TLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, // VerifyConnection does it
+		VerifyConnection: func(s tls.ConnectionState) error { return isManager(n.ca, s.PeerCertificates[0]) },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return &tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key}, nil
+		}}
+}
+
+// RenewIn is how long from now the certificate should be renewed: at half of its life.
+func (n *Node) RenewIn(now time.Time) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.pair.cert
+	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2).Sub(now)
+}
+
+// Expires is when the certificate does.
+func (n *Node) Expires() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pair.cert.NotAfter
+}
+
+// Request is a certificate request for the key that the node has.
+func (n *Node) Request() ([]byte, error) { return request(n.pair.cert.Subject.CommonName, n.pair.key) }
+
+// Renewed keeps a new certificate for the same key.
+func (n *Node) Renewed(certificate []byte) error {
+	cert, err := x509.ParseCertificate(certificate)
+	if err == nil && !n.pair.key.PublicKey.Equal(cert.PublicKey) {
+		err = errors.New("it is for another key")
+	}
+	if err == nil {
+		err = write(n.dir, nodeFile+".crt", "CERTIFICATE", cert.Raw)
+	}
+	if err != nil {
+		return fmt.Errorf("renew certificate of this node: %w", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pair.cert = cert
+	return nil
+}
+
+// keyID tells the keys of nodes apart.
+func keyID(key any) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:]), err
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/runtime/server/api"
+	"warren.io/warren/runtime/store"
+)
+
+// caller is who asks.
+type caller struct {
+	role v1.Role // "" of somebody who showed no certificate
+	name string
+}
+
+// callerOf tells who asks by how the connection was made.
+func callerOf(ctx context.Context) caller {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return caller{}
+	}
+	switch who := p.AuthInfo.(type) {
+	case local:
+		return caller{v1.RoleAdmin, who.name()}
+	case credentials.TLSInfo:
+		return holder(who.State.PeerCertificates)
+	}
+	return caller{}
+}
+
+// holder is who has a certificate; that it is of the cluster's authority was seen when the connection was made.
+func holder(certs []*x509.Certificate) caller {
+	if len(certs) == 0 {
+		return caller{}
+	}
+	name, roles := certs[0].Subject.CommonName, certs[0].Subject.Organization
+	if len(roles) == 0 {
+		return caller{v1.RoleAdmin, name} // made by a warren that knew no other roles
+	}
+	if role, ok := strings.CutPrefix(roles[0], v1.RolePrefix); ok && len(roles) == 1 {
+		return caller{v1.Role(role), name}
+	}
+	return caller{}
+}
+
+// forWorkers are the calls that a worker may make. What it sees and writes by them is up to its scope.
+var forWorkers = []string{
+	api.Warren_Get_FullMethodName, api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName, api.Warren_Commit_FullMethodName,
+	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
+}
+
+// permit refuses calls that are not for the caller.
+func permit(ctx context.Context, method string) error {
+	who := callerOf(ctx)
+	switch {
+	case method == api.Membership_Join_FullMethodName:
+		return nil
+	case who.role == v1.RoleAdmin:
+		return nil
+	case who.role == v1.RoleWorker && slices.Contains(forWorkers, method):
+		return nil
+	}
+	return who.refused(method)
+}
+
+func (c caller) refused(what string) error {
+	if c.role == "" {
+		return fmt.Errorf("%w: %s needs a certificate", store.ErrForbidden, what)
+	}
+	return fmt.Errorf("%w: %s is not for %s %s", store.ErrForbidden, what, c.role, c.name)
+}
+
+// store is the store as the caller may see and write it.
+func (s *Server) store(ctx context.Context) (store.Store, error) {
+	who := callerOf(ctx)
+	if who.role == v1.RoleWorker {
+		if s.config.Members == nil {
+			return nil, notServed("workers")
+		}
+		return s.config.Members.Scope(who.name), nil
+	}
+	return s.config.Store, nil
+}
+
+type callerKey struct{}
+
+// markCaller remembers for the requests of an HTTP connection who is at its other end.
+func markCaller(ctx context.Context, c net.Conn) context.Context {
+	who := caller{v1.RoleAdmin, "a user of this machine"}
+	if g, ok := c.(*greeted); ok {
+		if t, ok := g.Conn.(*tls.Conn); ok {
+			who = holder(t.ConnectionState().PeerCertificates)
+		}
+	}
+	return context.WithValue(markLocal(ctx, c), callerKey{}, who)
+}
+
+// permitHTTP lets only people through: nodes use gRPC.
+func (s *Server) permitHTTP(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, _ := r.Context().Value(callerKey{}).(caller)
+		if who.role != v1.RoleAdmin {
+			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path)))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// tellRefused logs a refusal, which somebody should know of; not one for each try.
+func (s *Server) tellRefused(from string, err error) error {
+	s.refusals.Do(err.Error(), func(more int) {
+		s.config.Log.Info("refused a request", "from", from, "cause", err.Error(), "alsoBefore", more)
+	})
+	return err
+}
+
+// permitCall and permitStream are the first that any call meets.
+func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (any, error) {
+	if err := permit(ctx, info.FullMethod); err != nil {
+		return nil, api.ToStatus(s.tellRefused(addressOf(ctx), err))
+	}
+	return do(ctx, r)
+}
+
+func (s *Server) permitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) error {
+	if err := permit(stream.Context(), info.FullMethod); err != nil {
+		return api.ToStatus(s.tellRefused(addressOf(stream.Context()), err))
+	}
+	return do(srv, stream)
+}
+
+func addressOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"warren.io/warren/runtime/server/api"
+	"warren.io/warren/runtime/store"
+)
+
+// What nodes and those who admit them say.
+type (
+	TokenWish = api.TokenWish
+	NewToken  = api.NewToken
+	Joining   = api.Joining
+	Joined    = api.Joined
+	Pipe      = api.Pipe
+)
+
+// Members are the other nodes, from the side of a manager.
+type Members interface {
+	CreateToken(ctx context.Context, w TokenWish) (NewToken, error)
+	Join(ctx context.Context, j Joining) (Joined, error)
+	// Renew makes a certificate for the node that asks.
+	Renew(ctx context.Context, node string, csr []byte) ([]byte, error)
+	// Heard is told of each sign of life.
+	Heard(node string)
+	// Reached takes a connection on which the API of a node answers. It is not used after it returned.
+	Reached(ctx context.Context, node string, c *Pipe) error
+	// Scope is the store as a worker sees and writes it.
+	Scope(node string) store.Store
+}
+
+// ForNode is the node that a call is for, "" for the one that is asked.
+func ForNode(ctx context.Context) string {
+	if names := metadata.ValueFromIncomingContext(ctx, api.NodeHeader); len(names) == 1 {
+		return names[0]
+	}
+	return ""
+}
+
+// members is the API's gRPC side for nodes.
+type members struct {
+	api.UnimplementedMembershipServer
+	*Server
+}
+
+func (m members) desk() (Members, error) {
+	if m.config.Members == nil {
+		return nil, notServed("joining")
+	}
+	return m.config.Members, nil
+}
+
+// CreateToken implements the API.
+func (m members) CreateToken(ctx context.Context, r *api.CreateTokenRequest) (*api.CreateTokenResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	t, err := desk.CreateToken(ctx, r.Wish())
+	return api.ToNewToken(t), err
+}
+
+// Join implements the API.
+func (m members) Join(ctx context.Context, r *api.JoinRequest) (*api.JoinResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	j, err := desk.Join(ctx, r.Joining())
+	return api.ToJoined(j), err
+}
+
+// Renew implements the API.
+func (m members) Renew(ctx context.Context, r *api.RenewRequest) (*api.RenewResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := desk.Renew(ctx, callerOf(ctx).name, r.GetCsr())
+	return &api.RenewResponse{Certificate: cert}, err
+}
+
+// Heartbeat implements the API.
+func (m members) Heartbeat(stream grpc.BidiStreamingServer[api.HeartbeatRequest, api.HeartbeatResponse]) error {
+	desk, err := m.desk()
+	if err != nil {
+		return err
+	}
+	ctx, done := m.open(stream.Context())
+	defer done()
+	heard := make(chan error)
+	go func() {
+		for {
+			_, err := stream.Recv()
+			select {
+			case heard <- err:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for node := callerOf(ctx).name; ; {
+		select {
+		case err := <-heard:
+			if err != nil {
+				return ignore(err)
+			}
+			desk.Heard(node)
+			if err := stream.Send(&api.HeartbeatResponse{}); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return endOf(ctx)
+		}
+	}
+}
+
+// Reach implements the API.
+func (m members) Reach(stream grpc.BidiStreamingServer[api.ReachPiece, api.ReachPiece]) error {
+	desk, err := m.desk()
+	if err != nil {
+		return err
+	}
+	ctx, done := m.open(stream.Context())
+	defer done()
+	node := callerOf(ctx).name
+	c := api.NewPipe(node, stream.Recv, stream.Send, done)
+	defer c.Close()
+	return desk.Reached(ctx, node, c)
+}
