@@ -126,7 +126,7 @@ func (x *outline) fields(t reflect.Type, v reflect.Value, path string) []*Field 
 			if doc := x.docs[typeKey(t)+"."+name]; doc != "" {
 				field.Doc, field.Since = sinceOf(doc)
 			}
-			field.System = ignored[field.Path] || strings.HasPrefix(field.Path, "status") || !x.kind.UserWrites && !strings.HasPrefix(field.Path, "metadata")
+			field.System = ignored[field.Path] || strings.HasPrefix(field.Path, "status") || !x.kind.Written() && !strings.HasPrefix(field.Path, "metadata")
 			field.bounds = bounds[name]
 			optional := strings.Contains(options, "omit") || strings.HasPrefix(field.Path, "status") || ignored[path]
 			field.Required = !optional

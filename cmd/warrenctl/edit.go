@@ -29,7 +29,7 @@ func (p *program) editVerb() *cli.Command {
 			case len(keys) != 1:
 				return try(usagef("edit what? name one resource"), "warrenctl edit service/NAME")
 			}
-			if k := kindsOf(keys)[0]; !k.UserWrites {
+			if k := kindsOf(keys)[0]; !k.Written() {
 				return usagef("%s are made by the cluster itself; there is nothing to edit", k.Plural)
 			}
 			s, err := p.server(c)

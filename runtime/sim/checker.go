@@ -22,7 +22,8 @@ type checker struct {
 	turned     map[string]time.Time       // when a node's state last changed
 	heard      map[string]time.Time       // when a node was last heard by any leader
 	names      map[string]int64           // every task name ever used, with the uid that used it
-	slots      map[string]string          // the live task of each slot
+	slots      map[string]map[string]bool // the live tasks of each slot
+	wished     map[string]time.Time       // when somebody last changed what is wanted of a node
 	used       map[string]v1.ResourceList // reserved on each node by tasks that have not ended
 	ended      map[string]int             // how often the process of a task had been started when the task was given up
 	authors    map[meta.Key]string        // who wrote an object last, where that was a controller that was told so
@@ -30,7 +31,7 @@ type checker struct {
 
 func newChecker(w *World) *checker {
 	return &checker{w: w, services: map[string]*v1.Service{}, tasks: map[string]*v1.Task{}, nodes: map[string]*v1.Node{},
-		turned: map[string]time.Time{}, heard: map[string]time.Time{}, names: map[string]int64{}, slots: map[string]string{},
+		turned: map[string]time.Time{}, heard: map[string]time.Time{}, names: map[string]int64{}, slots: map[string]map[string]bool{}, wished: map[string]time.Time{},
 		used: map[string]v1.ResourceList{}, ended: map[string]int{}, authors: map[meta.Key]string{}}
 }
 
@@ -91,6 +92,9 @@ func (c *checker) node(n *v1.Node) {
 		c.heard[name] = c.w.now // it made itself known: a sign of life
 	} else {
 		c.mayChange(old, n, name)
+		if old.Spec != n.Spec {
+			c.wished[name] = c.w.now
+		}
 	}
 	if old != nil && old.Status.State == n.Status.State {
 		return

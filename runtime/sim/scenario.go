@@ -24,6 +24,7 @@ func Rough(seed uint64) *World {
 func (w *World) Live(d time.Duration) error {
 	w.living = true
 	defer func() { w.living = false }()
+	defer w.uncordonAll()
 	for end := w.now.Add(d); w.now.Before(end); {
 		if w.chance(500) {
 			w.act()
@@ -58,6 +59,8 @@ func (w *World) act() {
 		if w.chance(500) { // and makes it anew at once
 			w.must(store.Op{Verb: store.Put, Key: key, Object: Service(name, image, w.rng.IntN(6), w.shape), Guard: store.Any})
 		}
+	case w.chance(300):
+		w.wish(w.rng.IntN(len(w.nodes)), []v1.NodeSpec{{}, {}, {Unschedulable: true}, gentle, gentle, force}[w.rng.IntN(6)])
 	case w.chance(500):
 		w.pushes[image]++
 	case w.chance(400):
@@ -77,6 +80,29 @@ func (w *World) shape(s *v1.Service) {
 	s.Spec.Restart.Policy = []v1.RestartPolicy{"", "", v1.RestartOnFailure, v1.RestartNever}[w.rng.IntN(4)]
 	if s.SetDefaults(); w.chance(300) {
 		s.Spec.Restart.MaxAttempts = 2
+	}
+}
+
+// The ways to drain.
+var (
+	gentle = v1.NodeSpec{Unschedulable: true, Drain: v1.DrainGentle}
+	force  = v1.NodeSpec{Unschedulable: true, Drain: v1.DrainForce}
+)
+
+// wish says what somebody wants of a node, if it has made itself known.
+func (w *World) wish(node int, spec v1.NodeSpec) {
+	o, err := w.store.Get(context.Background(), meta.Key{Kind: "Node", Name: w.nodes[node].name})
+	if err != nil {
+		return
+	}
+	n := o.Clone().(*v1.Node)
+	n.Spec = spec
+	w.must(store.Op{Verb: store.Put, Key: n.Key(), Object: n, Guard: store.Any})
+}
+
+func (w *World) uncordonAll() {
+	for i := range w.nodes {
+		w.wish(i, v1.NodeSpec{})
 	}
 }
 
