@@ -71,7 +71,7 @@ func Outline(k *Kind, docs Docs) *Field {
 	root.Doc, root.Since = x.about(reflect.TypeOf(o.SpecOf()).Elem(), strings.TrimSuffix(reflect.TypeOf(o.SpecOf()).Elem().Name(), "Spec"))
 	root.Fields = x.fields(v.Type(), v, "")
 	for _, f := range root.Fields {
-		if f.Name == "metadata" || f.Name == "spec" && len(f.Fields) > 0 {
+		if f.Name == "metadata" || f.Name == "spec" && slices.ContainsFunc(f.Fields, func(x *Field) bool { return x.Required }) {
 			f.Required = true
 		}
 	}

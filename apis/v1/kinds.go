@@ -8,7 +8,7 @@ var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, EventKind}
 
 // The kinds.
 var (
-	ClusterKind = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns})
+	ClusterKind = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns, UserUpdates: true, Fixed: clusterFixed})
 	NodeKind    = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns, UserUpdates: true})
 	ServiceKind = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
 	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true})

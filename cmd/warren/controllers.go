@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/controllers/agent/images"
 	agentnode "warren.io/warren/controllers/agent/node"
@@ -25,9 +27,9 @@ func leaderControllers(alive nodes.Liveness) []control.Controller {
 }
 
 // agentControllers are all controllers that run on every node.
-func agentControllers(id identity, m host.Machine, n host.Network, t host.Tasks, k host.Keeper) []control.Controller {
+func agentControllers(id identity, pace func(time.Duration), m host.Machine, n host.Network, t host.Tasks, k host.Keeper) []control.Controller {
 	return []control.Controller{
-		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: n},
+		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: n, Pace: pace},
 		tasks.Controller{Node: id.Name, Cluster: id.Cluster, Host: t},
 		images.Controller{Cluster: id.Cluster, Host: k},
 	}
@@ -36,7 +38,7 @@ func agentControllers(id identity, m host.Machine, n host.Network, t host.Tasks,
 // contracts are those of all controllers, for the graph and for the check at start that no two write the same.
 func contracts() []control.Contract {
 	var out []control.Contract
-	for _, c := range append(leaderControllers(nil), agentControllers(identity{}, nil, nil, nil, nil)...) {
+	for _, c := range append(leaderControllers(nil), agentControllers(identity{}, nil, nil, nil, nil, nil)...) {
 		out = append(out, c.Contract())
 	}
 	return out

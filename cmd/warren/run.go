@@ -49,8 +49,9 @@ type node struct {
 	status   board
 	metrics  *metrics
 	remarks  chan host.Remark
-	brought  brought       // what the directory of images has brought
-	trace    control.Trace // of the leader's controllers and of people
+	pace     chan time.Duration // a new time between two signs of life
+	brought  brought            // what the directory of images has brought
+	trace    control.Trace      // of the leader's controllers and of people
 	leading  flag
 	shutdown context.CancelFunc
 	stopping sync.Once
@@ -69,7 +70,7 @@ func runNode(ctx context.Context, cfg config) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
+	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), pace: make(chan time.Duration, 1), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
 	n.status.set("store", errors.New("is starting"))
 	if cfg.manifests != "" {
 		n.status.set("manifests", errors.New("not read yet"))
@@ -185,7 +186,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	}
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.quorum.Store(), visible(n.id.Name))
-	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.host, n.host)
+	engine.Controllers = agentControllers(n.id, n.beatEach, host.ThisMachine{Version: version}, n.network, n.host, n.host)
 	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
 		defer n.metrics.engines.add(engine)()
@@ -221,15 +222,26 @@ func (n *node) ended(what string, err error) {
 
 // beat is this node's sign of life. It stays in memory.
 func (n *node) beat(ctx context.Context) {
-	for tick := time.NewTicker(nodes.Heartbeat); ; {
+	for tick := time.NewTicker(v1.DefaultHeartbeat); ; {
 		n.status.beat(n.id.Name)
 		select {
 		case <-tick.C:
+		case pace := <-n.pace:
+			tick.Reset(pace)
 		case <-ctx.Done():
 			tick.Stop()
 			return
 		}
 	}
+}
+
+// beatEach sets the time between two signs of life. Only the agent's engine calls it.
+func (n *node) beatEach(d time.Duration) {
+	select {
+	case <-n.pace:
+	default:
+	}
+	n.pace <- d
 }
 
 // down ends everything in the order in which one part needs the other. Tasks go on.

@@ -49,7 +49,7 @@ type decision struct {
 	hash  string
 	image v1.ServiceImage
 	state map[string]v1.NodeState
-	specs map[string]v1.NodeSpec
+	named map[string]*v1.Node
 	tasks map[slot]*v1.Task // the task that holds each slot
 	// leaving are tasks on drained nodes that serve until the one that holds the slot does.
 	leaving map[slot]*v1.Task
@@ -58,11 +58,11 @@ type decision struct {
 
 // decide looks at what is there and takes the next step towards what is wanted.
 func decide(w world) plan {
-	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, specs: map[string]v1.NodeSpec{},
+	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, named: map[string]*v1.Node{},
 		tasks: map[slot]*v1.Task{}, leaving: map[slot]*v1.Task{}}
 	d.why = map[string]cause{}
 	for _, n := range w.nodes {
-		d.state[n.Metadata.Name], d.specs[n.Metadata.Name] = n.Status.State, n.Spec
+		d.state[n.Metadata.Name], d.named[n.Metadata.Name] = n.Status.State, n
 	}
 	d.status = w.svc.Status
 	d.occupy()
@@ -161,8 +161,7 @@ func (d *decision) fill(s slot) {
 	case t == nil:
 		d.make(s, d.vacant(s))
 	case d.lost(t) && s.node == "":
-		d.note(true, "TaskLost", "%s is lost with node %s and is replaced", t.Metadata.Name, t.Spec.Node)
-		d.replace(s, happened("node %s, where it ran, is %s", t.Spec.Node, d.stateOf(t.Spec.Node)))
+		d.lose(s, t)
 	case t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected:
 		d.retry(s, t)
 	case d.leaves(t):

@@ -6,9 +6,17 @@ import (
 	v1 "warren.io/warren/apis/v1"
 )
 
+// drain is how a node is drained, if it is.
+func (d *decision) drain(node string) v1.DrainMode {
+	if n := d.named[node]; n != nil {
+		return n.Spec.Drain
+	}
+	return ""
+}
+
 // leaves tells whether a task has to go from the node where it is.
 func (d *decision) leaves(t *v1.Task) bool {
-	return d.specs[t.Spec.Node].Drain != "" && !t.Status.Phase.Terminal()
+	return d.drain(t.Spec.Node) != "" && !t.Status.Phase.Terminal()
 }
 
 // move makes a successor for a task whose node is drained. One that serves stays until the successor does, in its own slot,
@@ -16,7 +24,7 @@ func (d *decision) leaves(t *v1.Task) bool {
 func (d *decision) move(s slot, t *v1.Task) {
 	why := asked("node %s is drained", t.Spec.Node)
 	switch {
-	case !t.Status.Ready || d.specs[t.Spec.Node].Drain == v1.DrainForce:
+	case !t.Status.Ready || d.drain(t.Spec.Node) == v1.DrainForce:
 		d.note(false, "Draining", "%s is replaced: node %s is drained", t.Metadata.Name, t.Spec.Node)
 		d.replace(s, why)
 	case len(d.leaving) > 0:
@@ -40,7 +48,7 @@ func (d *decision) hold(s slot, all []*v1.Task) {
 		case !d.leaves(t):
 			d.tasks[s] = t
 			d.drop(newest, asked("node %s, where %s runs, is not drained any more", t.Spec.Node, t.Metadata.Name))
-		case d.specs[t.Spec.Node].Drain == v1.DrainForce:
+		case d.drain(t.Spec.Node) == v1.DrainForce:
 			d.drop(t, asked("node %s is drained", t.Spec.Node))
 		default:
 			d.say(t, "node %s is drained; it goes when its successor %s is ready", t.Spec.Node, newest.Metadata.Name)

@@ -18,7 +18,7 @@ func happened(format string, args ...any) cause { return cause{fmt.Sprintf(forma
 
 func (d *decision) surplus(s slot) cause {
 	switch {
-	case s.node != "" && d.svc.Spec.Mode == v1.Global && d.specs[s.node].Drain != "":
+	case s.node != "" && d.svc.Spec.Mode == v1.Global && d.drain(s.node) != "":
 		return asked("node %s is drained", s.node)
 	case s.node != "" && d.svc.Spec.Mode == v1.Global:
 		return happened("node %s is gone", s.node)

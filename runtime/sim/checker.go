@@ -6,7 +6,6 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
-	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/runtime/store"
 )
 
@@ -19,6 +18,7 @@ type checker struct {
 	nodes    map[string]*v1.Node
 	// leastReady, where set, is how many tasks of a service must be ready after every commit.
 	leastReady map[string]int
+	times      v1.ClusterSpec             // of silence
 	turned     map[string]time.Time       // when a node's state last changed
 	heard      map[string]time.Time       // when a node was last heard by any leader
 	names      map[string]int64           // every task name ever used, with the uid that used it
@@ -30,9 +30,11 @@ type checker struct {
 }
 
 func newChecker(w *World) *checker {
-	return &checker{w: w, services: map[string]*v1.Service{}, tasks: map[string]*v1.Task{}, nodes: map[string]*v1.Node{},
+	c := &checker{w: w, services: map[string]*v1.Service{}, tasks: map[string]*v1.Task{}, nodes: map[string]*v1.Node{},
 		turned: map[string]time.Time{}, heard: map[string]time.Time{}, names: map[string]int64{}, slots: map[string]map[string]bool{}, wished: map[string]time.Time{},
 		used: map[string]v1.ResourceList{}, ended: map[string]int{}, authors: map[meta.Key]string{}}
+	c.times.Default()
+	return c
 }
 
 // commit checks what one commit changed. Removals come first: a replacement is one commit.
@@ -55,6 +57,8 @@ func (c *checker) commit(b store.Batch) {
 			c.node(o)
 		case *v1.Service:
 			c.service(o)
+		case *v1.Cluster:
+			c.times = o.Spec
 		case nil:
 			if ch.Key.Kind == "Service" {
 				c.mayRemove(ch.Key)
@@ -103,12 +107,12 @@ func (c *checker) node(n *v1.Node) {
 	silent := c.w.now.Sub(c.heard[name])
 	switch n.Status.State {
 	case v1.NodeReady:
-		if silent >= nodes.SuspectAfter {
+		if silent >= time.Duration(c.times.SuspectAfter) {
 			c.w.fail("%s: called ready after %s of silence", n.Key(), silent)
 		}
 	case v1.NodeSuspect, v1.NodeDown:
 		silent += 2 * c.w.Skew // of the clock that says when the node made itself known
-		if silent < nodes.SuspectAfter || n.Status.State == v1.NodeDown && silent < nodes.DownAfter {
+		if silent < time.Duration(c.times.SuspectAfter) || n.Status.State == v1.NodeDown && silent < time.Duration(c.times.DownAfter) {
 			c.w.fail("%s: called %s after %s of silence", n.Key(), n.Status.State, silent)
 		}
 	}

@@ -76,6 +76,9 @@ func (w *World) shape(s *v1.Service) {
 	if w.chance(200) {
 		s.Spec.Mode, s.Spec.Replicas = v1.Global, nil
 	}
+	if l := w.rng.IntN(10); l < 3 && s.Spec.Mode != v1.Global {
+		s.Spec.NodeLoss = []*v1.NodeLoss{{After: meta.Duration(20 * time.Second)}, {After: meta.Duration(5 * time.Minute)}, {Action: v1.Keep}}[l]
+	}
 	s.Spec.Resources.Reservations = v1.ResourceList{CPU: meta.CPU(100 * w.rng.IntN(3)), Memory: meta.Bytes(w.rng.IntN(3)) << 28}
 	s.Spec.Restart.Policy = []v1.RestartPolicy{"", "", v1.RestartOnFailure, v1.RestartNever}[w.rng.IntN(4)]
 	if s.SetDefaults(); w.chance(300) {
