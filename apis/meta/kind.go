@@ -21,6 +21,11 @@ type Kind struct {
 	UserWrites, UserUpdates, UserDeletes bool
 	// Fixed, where set, finds what a person's change of an object touches that stays as it is for life.
 	Fixed func(old, new Object, p *Problems)
+	// Removable, where set, says why a person may not remove an object as it is now; "" where he may.
+	Removable func(Object) string
+	// Home, where set, is what the holders of an object's finalizers live on; the zero key for nothing. When that is gone they
+	// are, too.
+	Home func(Object) Key
 	// Sort, where set, is the order in which a list is shown; default is by name.
 	Sort func(a, b Object) bool
 }

@@ -72,3 +72,19 @@ func (s *NodeSpec) Validate(p *meta.Problems, at string) {
 		p.Add(at+".unschedulable", "must be true while the node is drained")
 	}
 }
+
+// nodeRemovable: what a node that lives runs has to go first, at once and by somebody's own wish.
+func nodeRemovable(o meta.Object) string {
+	if n := o.(*Node); n.Status.State != NodeDown && n.Spec.Drain != DrainForce {
+		return "the node is not Down; one that lives is removed only while it is drained by force"
+	}
+	return ""
+}
+
+// taskHome is the node whose agent holds a task.
+func taskHome(o meta.Object) meta.Key {
+	if node := o.(*Task).Spec.Node; node != "" {
+		return meta.Key{Kind: "Node", Name: node}
+	}
+	return meta.Key{}
+}

@@ -48,6 +48,7 @@ var right = map[string]struct {
 	"node cordon":   {"n1", true},
 	"node uncordon": {"n1", true},
 	"node drain":    {"n1", true},
+	"node rm":       {"n1", true},
 	"debug bundle":  {"-o OUT", true},
 	"explain":       {"service", false},
 	"schema":        {"", false},

@@ -45,7 +45,7 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 	times := timesOf(tx)
 	c.Liveness.Matters(time.Duration(times.SuspectAfter), tx.Now())
 	last, heard := c.Liveness.Heard(name)
-	if made := n.Metadata.Created; !heard && made.After(last) {
+	if made := n.Metadata.Created; made.After(last) {
 		last = made // it made itself known: a sign of life
 	}
 	state, next := judge(tx.Now().Sub(last), times)

@@ -60,6 +60,10 @@ func (c *checker) commit(b store.Batch) {
 		case *v1.Cluster:
 			c.times = o.Spec
 		case nil:
+			if ch.Key.Kind == "Node" {
+				c.mayRemove(ch.Key)
+				delete(c.nodes, ch.Key.Name)
+			}
 			if ch.Key.Kind == "Service" {
 				c.mayRemove(ch.Key)
 				delete(c.services, ch.Key.Name)

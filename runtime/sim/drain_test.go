@@ -67,3 +67,39 @@ func TestDrainWithoutRoom(t *testing.T) {
 		t.Fatalf("%d tasks are left on a node that was drained by force", n)
 	}
 }
+
+// A node that was given up and removed leaves nothing behind; when it lives again it makes itself known, and stops what it ran.
+func TestRemoveNode(t *testing.T) {
+	w := New(Config{Seed: 2, Nodes: 3, Lag: 50 * time.Millisecond, StepTime: time.Second})
+	put(t, w, Service("web", "hello:1", 6, nil))
+	put(t, w, Service("keep", "hello:1", 3, func(s *v1.Service) { s.Spec.NodeLoss = &v1.NodeLoss{Action: v1.Keep} }))
+	put(t, w, Service("all", "hello:1", 0, func(s *v1.Service) { s.Spec.Mode, s.Spec.Replicas = v1.Global, nil }))
+	settle(t, w, 2*time.Minute)
+	w.removeNode(0)
+	if w.check.nodes["n001"] == nil {
+		t.Fatal("a node that is ready was removed")
+	}
+	w.Cut(0, 3*time.Minute)
+	if err := w.Run(30 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	w.removeNode(0)
+	if err := w.Run(30 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range w.check.tasks {
+		if x.Spec.Node == "n001" {
+			t.Errorf("%s is left on a node that was removed", name)
+		}
+	}
+	if w.check.nodes["n001"] != nil || w.check.services["keep"].Status.Ready != 3 {
+		t.Fatalf("node %v, services %+v", w.check.nodes["n001"], w.check.services["keep"].Status)
+	}
+	if err := w.Run(3 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, w, time.Minute)
+	if n := tasksOn(w, "n001"); n != 1 {
+		t.Fatalf("the node that is back has %d tasks, want that of the global service", n)
+	}
+}

@@ -61,6 +61,8 @@ func (w *World) act() {
 		}
 	case w.chance(300):
 		w.wish(w.rng.IntN(len(w.nodes)), []v1.NodeSpec{{}, {}, {Unschedulable: true}, gentle, gentle, force}[w.rng.IntN(6)])
+	case w.chance(100):
+		w.removeNode(w.rng.IntN(len(w.nodes)))
 	case w.chance(500):
 		w.pushes[image]++
 	case w.chance(400):
@@ -101,6 +103,15 @@ func (w *World) wish(node int, spec v1.NodeSpec) {
 	n := o.Clone().(*v1.Node)
 	n.Spec = spec
 	w.must(store.Op{Verb: store.Put, Key: n.Key(), Object: n, Guard: store.Any})
+}
+
+// removeNode removes a node if people may.
+func (w *World) removeNode(node int) {
+	key := meta.Key{Kind: "Node", Name: w.nodes[node].name}
+	err := w.User(store.Op{Verb: store.Delete, Key: key, Guard: store.Any})
+	if err != nil && !errors.Is(err, store.ErrForbidden) && !errors.Is(err, store.ErrNotFound) {
+		w.fail("user: %v", err)
+	}
 }
 
 func (w *World) uncordonAll() {

@@ -96,6 +96,11 @@ func (a *admitted) deletion(kind *meta.Kind, op Op, old meta.Object) (Op, error)
 	case old == nil:
 		return op, fmt.Errorf("%s: %w", op.Key, ErrNotFound)
 	}
+	if kind.Removable != nil {
+		if why := kind.Removable(old); why != "" {
+			return op, fmt.Errorf("delete %s: %w: %s", op.Key, ErrForbidden, why)
+		}
+	}
 	if op.Guard == Any {
 		op.Guard = old.Meta().Revision
 	}
