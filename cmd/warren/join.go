@@ -43,7 +43,7 @@ func (n *node) join(ctx context.Context) error {
 			errForeign, n.id.Name, n.id.Cluster, n.dataDir, id)
 		return n.refuse(ctx, err)
 	}
-	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now}
+	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
 	n.late.Open(leaderStays{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n.id.Name, n.leading.get})
 	n.status.set("store", nil)
 	return nil

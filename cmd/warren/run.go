@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/controllers/nodes"
+	"warren.io/warren/runtime/audit"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd"
@@ -41,6 +43,7 @@ type node struct {
 	config
 	id       identity
 	late     *store.Late // what the API serves
+	audit    atomic.Pointer[audit.Log]
 	quorum   *quorum.Quorum
 	network  *network.Network
 	host     *containerd.Host
@@ -110,6 +113,7 @@ func (n *node) up(ctx context.Context, api *server.Server) error {
 	if err := n.serveKeys(api); err != nil {
 		return err
 	}
+	n.openAudit()
 	if err := n.join(ctx); err != nil {
 		return err
 	}
@@ -260,6 +264,7 @@ func (n *node) down(api *server.Server, cancel context.CancelFunc) {
 	if n.quorum != nil {
 		n.note("store", n.quorum.Close())
 	}
+	n.note("audit log", n.closeAudit())
 }
 
 func (n *node) note(what string, err error) {

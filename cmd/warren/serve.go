@@ -31,7 +31,7 @@ func (n *node) serve() (*server.Server, error) {
 	s := server.New(server.Config{
 		Store: n.late, Kinds: v1.Kinds, Logs: &n.hosts, Images: &n.hosts, Pulls: &n.hosts, Inside: &n.hosts, Meter: &n.hosts, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Metrics: n.metrics.handler(),
-		Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
+		Debug: n.reports, Audit: n.readAudit, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})
 	go n.answer(s, l)
 	return s, n.serveMetrics(s)

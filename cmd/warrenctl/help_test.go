@@ -93,7 +93,7 @@ func helps(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	p := &program{in: strings.NewReader("archive"), out: ts.Stdout(), err: ts.Stderr(), now: func() time.Time { return noon }, getenv: environment}
 	code := p.main(ctx, append([]string{"--server", ts.Getenv("WARREN_SERVER")}, args...))
-	if interrupted := code == codeInterrupted && most < time.Second; code != codeDone && code != codeNo && !interrupted {
+	if interrupted := (code == codeInterrupted || code == codeLate) && most < time.Second; code != codeDone && code != codeNo && !interrupted {
 		ts.Fatalf("exit code %d", code)
 	}
 }

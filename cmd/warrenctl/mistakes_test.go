@@ -38,6 +38,7 @@ var right = map[string]struct {
 	"top tasks":     {"--interval 1ms", true},
 	"top nodes":     {"--interval 1ms", true},
 	"events":        {"", true},
+	"audit":         {"", true},
 	"why":           {"service/web", true},
 	"graph":         {"", true},
 	"image import":  {"FILE", true},

@@ -55,6 +55,8 @@ type Config struct {
 	// Stop begins to stop warren and returns before the Server is shut down, so that the caller gets an answer. With tasks
 	// it returns after they have stopped.
 	Stop func(ctx context.Context, tasks bool) error
+	// Audit emits who changed what, oldest first.
+	Audit func(ctx context.Context, q AuditQuery, emit func(Change) error) error
 	// Metrics answers /metrics.
 	Metrics http.Handler
 	// Debug emits what a bug report needs to know of this process. A part that cannot be had is no reason to leave out others.
