@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,7 +180,7 @@ func (l *logs) chosen() string {
 	if l.labels != "" {
 		return " with " + l.labels
 	}
-	return " of " + strings.Join(meta.SortedKeys(l.services), ", ")
+	return " of " + strings.Join(slices.Concat(meta.SortedKeys(l.services), meta.SortedKeys(l.tasks)), ", ")
 }
 
 func (l *logs) list(ctx context.Context) ([]meta.Object, error) {
