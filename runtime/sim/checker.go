@@ -18,15 +18,17 @@ type checker struct {
 	nodes    map[string]*v1.Node
 	// leastReady, where set, is how many tasks of a service must be ready after every commit.
 	leastReady map[string]int
-	times      v1.ClusterSpec             // of silence
-	turned     map[string]time.Time       // when a node's state last changed
-	heard      map[string]time.Time       // when a node was last heard by any leader
-	names      map[string]int64           // every task name ever used, with the uid that used it
-	slots      map[string]map[string]bool // the live tasks of each slot
-	wished     map[string]time.Time       // when somebody last changed what is wanted of a node
-	used       map[string]v1.ResourceList // reserved on each node by tasks that have not ended
-	ended      map[string]int             // how often the process of a task had been started when the task was given up
-	authors    map[meta.Key]string        // who wrote an object last, where that was a controller that was told so
+	// mostLive, where set, is how many tasks of a service there may be after every commit.
+	mostLive map[string]int
+	times    v1.ClusterSpec             // of silence
+	turned   map[string]time.Time       // when a node's state last changed
+	heard    map[string]time.Time       // when a node was last heard by any leader
+	names    map[string]int64           // every task name ever used, with the uid that used it
+	slots    map[string]map[string]bool // the live tasks of each slot
+	wished   map[string]time.Time       // when somebody last changed what is wanted of a node
+	used     map[string]v1.ResourceList // reserved on each node by tasks that have not ended
+	ended    map[string]int             // how often the process of a task had been started when the task was given up
+	authors  map[meta.Key]string        // who wrote an object last, where that was a controller that was told so
 }
 
 func newChecker(w *World) *checker {
@@ -124,6 +126,17 @@ func (c *checker) node(n *v1.Node) {
 
 // stillReady holds updates to what they promise.
 func (c *checker) stillReady() {
+	for name, most := range c.mostLive {
+		there := 0
+		for _, t := range c.tasks {
+			if t.Spec.Service == name && live(t) {
+				there++
+			}
+		}
+		if there > most {
+			c.w.fail("there are %d tasks of %s; at most %d may be", there, name, most)
+		}
+	}
 	for name, least := range c.leastReady {
 		ready := 0
 		for _, t := range c.tasks {

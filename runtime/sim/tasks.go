@@ -94,8 +94,11 @@ var rank = map[v1.TaskPhase]int{v1.TaskPreparing: 1, v1.TaskStarting: 2, v1.Task
 
 // removed: a task that its agent held goes only when nothing of it is left on the machine.
 func (c *checker) removed(t *v1.Task) {
-	if t == nil || len(t.Metadata.Finalizers) == 0 || c.nodes[t.Spec.Node] == nil {
-		return // on a node that was removed it ends when that hears of it
+	if t == nil || len(t.Metadata.Finalizers) == 0 {
+		return
+	}
+	if c.nodes[t.Spec.Node] == nil || c.w.now.Sub(c.turned[t.Spec.Node]) <= c.w.Lag {
+		return // on a node that was removed, as far as the leader knows, it ends when that hears of it
 	}
 	if s, there := c.w.byName[t.Spec.Node].machine.Look(t.Metadata.Name); there && s.UID == t.Metadata.UID {
 		c.w.fail("%s is gone from the store and still %s on %s", t.Key(), s.Phase, t.Spec.Node)
