@@ -16,9 +16,16 @@ type Kind struct {
 	Columns []Column
 	// Index returns what a snapshot shall find this object by, beside its key; nil when by nothing.
 	Index func(Object) []IndexEntry
-	// UserWrites tells whether people may create, change and delete this kind, UserDeletes whether they may delete it; all
-	// else is written by controllers.
-	UserWrites, UserDeletes bool
+	// UserWrites tells whether people may create, change and delete this kind, UserUpdates whether they may change what is
+	// there, UserDeletes whether they may delete it; all else is written by controllers.
+	UserWrites, UserUpdates, UserDeletes bool
+	// Fixed, where set, finds what a person's change of an object touches that stays as it is for life.
+	Fixed func(old, new Object, p *Problems)
+	// Removable, where set, says why a person may not remove an object as it is now; "" where he may.
+	Removable func(Object) string
+	// Home, where set, is what the holders of an object's finalizers live on; the zero key for nothing. When that is gone they
+	// are, too.
+	Home func(Object) Key
 	// Sort, where set, is the order in which a list is shown; default is by name.
 	Sort func(a, b Object) bool
 }
@@ -32,6 +39,9 @@ type Column struct {
 
 // IndexEntry is one way to find an object: its node is "n1".
 type IndexEntry struct{ Index, Value string }
+
+// Written tells whether people write this kind: all of it, or what the system made.
+func (k *Kind) Written() bool { return k.UserWrites || k.UserUpdates }
 
 // Define makes the description of a kind whose resources are Resource[S, T].
 func Define[S, T any](k Kind) *Kind {

@@ -71,7 +71,7 @@ func Outline(k *Kind, docs Docs) *Field {
 	root.Doc, root.Since = x.about(reflect.TypeOf(o.SpecOf()).Elem(), strings.TrimSuffix(reflect.TypeOf(o.SpecOf()).Elem().Name(), "Spec"))
 	root.Fields = x.fields(v.Type(), v, "")
 	for _, f := range root.Fields {
-		if f.Name == "metadata" || f.Name == "spec" && len(f.Fields) > 0 {
+		if f.Name == "metadata" || f.Name == "spec" && slices.ContainsFunc(f.Fields, func(x *Field) bool { return x.Required }) {
 			f.Required = true
 		}
 	}
@@ -126,7 +126,7 @@ func (x *outline) fields(t reflect.Type, v reflect.Value, path string) []*Field 
 			if doc := x.docs[typeKey(t)+"."+name]; doc != "" {
 				field.Doc, field.Since = sinceOf(doc)
 			}
-			field.System = ignored[field.Path] || strings.HasPrefix(field.Path, "status") || !x.kind.UserWrites && !strings.HasPrefix(field.Path, "metadata")
+			field.System = ignored[field.Path] || strings.HasPrefix(field.Path, "status") || !x.kind.Written() && !strings.HasPrefix(field.Path, "metadata")
 			field.bounds = bounds[name]
 			optional := strings.Contains(options, "omit") || strings.HasPrefix(field.Path, "status") || ignored[path]
 			field.Required = !optional

@@ -100,7 +100,7 @@ func (s *strict) kind(ks Kinds, fields map[string]json.RawMessage) *Kind {
 func (ks Kinds) written() []string {
 	var names []string
 	for _, k := range ks {
-		if k.UserWrites {
+		if k.Written() {
 			names = append(names, k.Name)
 		}
 	}

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"net/netip"
+	"time"
 
 	"warren.io/warren/apis/meta"
 )
@@ -12,12 +13,18 @@ type Cluster = meta.Resource[ClusterSpec, ClusterStatus]
 // ClusterName is the name of the one Cluster.
 const ClusterName = "warren"
 
-// ClusterSpec is set when the cluster is made.
+// ClusterSpec is made with the cluster. People may change the times; ID and networks are for life.
 type ClusterSpec struct {
 	// ID tells clusters apart: an agent obeys only the one it belongs to.
 	ID string `json:"id"`
 	// TaskNetwork is cut into one /24 for each node. Default 10.0.0.0/16.
 	TaskNetwork string `json:"taskNetwork,omitempty"`
+	// Heartbeat is how often a node gives a sign of life. Default 3s.
+	Heartbeat meta.Duration `json:"heartbeat,omitempty"`
+	// SuspectAfter is how long a node may be silent before it gets no new tasks, at least twice the heartbeat. Default 6s.
+	SuspectAfter meta.Duration `json:"suspectAfter,omitempty"`
+	// DownAfter is how long a node may be silent before its tasks are replaced elsewhere. Default 15s.
+	DownAfter meta.Duration `json:"downAfter,omitempty"`
 }
 
 // ClusterStatus is empty in this release.
@@ -25,6 +32,16 @@ type ClusterStatus struct{}
 
 // DefaultTaskNetwork is the network of all tasks where nothing else was said.
 const DefaultTaskNetwork = "10.0.0.0/16"
+
+// Times of liveness where nothing else was said, and their bounds.
+const (
+	DefaultHeartbeat    = 3 * time.Second
+	DefaultSuspectAfter = 6 * time.Second
+	DefaultDownAfter    = 15 * time.Second
+
+	minHeartbeat = 100 * time.Millisecond
+	maxDownAfter = 24 * time.Hour
+)
 
 // Kind implements meta.Spec.
 func (*ClusterSpec) Kind() string { return "Cluster" }
@@ -34,6 +51,13 @@ func (s *ClusterSpec) Default() {
 	if s.TaskNetwork == "" {
 		s.TaskNetwork = DefaultTaskNetwork
 	}
+	for at, value := range map[*meta.Duration]time.Duration{
+		&s.Heartbeat: DefaultHeartbeat, &s.SuspectAfter: DefaultSuspectAfter, &s.DownAfter: DefaultDownAfter,
+	} {
+		if *at == 0 {
+			*at = meta.Duration(value)
+		}
+	}
 }
 
 // Validate implements meta.Spec.
@@ -41,5 +65,26 @@ func (s *ClusterSpec) Validate(p *meta.Problems, at string) {
 	n, err := netip.ParsePrefix(s.TaskNetwork)
 	if err != nil || !n.Addr().Is4() || n.Bits() > 23 || n.Bits() < 8 || n.Masked() != n {
 		p.Add(at+".taskNetwork", "%q is no network for tasks; write an IPv4 network between /8 and /23 like %s", s.TaskNetwork, DefaultTaskNetwork)
+	}
+	heartbeat, suspect, down := time.Duration(s.Heartbeat), time.Duration(s.SuspectAfter), time.Duration(s.DownAfter)
+	if heartbeat < minHeartbeat {
+		p.Add(at+".heartbeat", "%s is too short; at least %s", heartbeat, minHeartbeat)
+	}
+	if suspect < 2*heartbeat {
+		p.Add(at+".suspectAfter", "%s is too short: one lost sign of life is no silence; at least twice the heartbeat, %s", suspect, 2*heartbeat)
+	}
+	if down <= suspect || down > maxDownAfter {
+		p.Add(at+".downAfter", "%s must be longer than suspectAfter, %s, and at most %s", down, suspect, maxDownAfter)
+	}
+}
+
+// clusterFixed: what all nodes and tasks have built on stays.
+func clusterFixed(old, new meta.Object, p *meta.Problems) {
+	was, is := old.(*Cluster).Spec, new.(*Cluster).Spec
+	if was.ID != is.ID {
+		p.Add("spec.id", "is %q for life; leave it so", was.ID)
+	}
+	if was.TaskNetwork != is.TaskNetwork {
+		p.Add("spec.taskNetwork", "is %q for life; leave it so", was.TaskNetwork)
 	}
 }

@@ -15,7 +15,7 @@ var clusterColumns = []meta.Column{
 }
 
 var nodeColumns = []meta.Column{
-	column("STATE", func(n *Node, _ time.Time) string { return string(n.Status.State) }),
+	column("STATE", func(n *Node, _ time.Time) string { return NodeWord(n) }),
 	column("CPU", func(n *Node, _ time.Time) string { return n.Status.Capacity.CPU.String() }),
 	column("MEMORY", func(n *Node, _ time.Time) string { return Size(n.Status.Capacity.Memory) }),
 	column("SUBNET", func(n *Node, _ time.Time) string { return n.Status.Subnet }),
@@ -97,6 +97,18 @@ func TaskWord(t *Task) string {
 		return s.Reason
 	}
 	return string(s.Phase)
+}
+
+// NodeWord says how a node is, and what people want of it.
+func NodeWord(n *Node) string {
+	switch word := string(n.Status.State); {
+	case n.Spec.Drain != "":
+		return word + ",Draining"
+	case n.Spec.Unschedulable:
+		return word + ",Cordoned"
+	default:
+		return word
+	}
 }
 
 // Age writes how long ago a time was, in one or two units: 5s, 3m, 4h20m, 12d.

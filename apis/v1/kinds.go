@@ -8,10 +8,10 @@ var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, TokenKind, 
 
 // The kinds.
 var (
-	ClusterKind = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns})
-	NodeKind    = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns})
+	ClusterKind = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns, UserUpdates: true, Fixed: clusterFixed})
+	NodeKind    = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns, UserUpdates: true, UserDeletes: true, Removable: nodeRemovable})
 	ServiceKind = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
-	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true})
+	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true, Home: taskHome})
 	TokenKind   = meta.Define[TokenSpec, TokenStatus](meta.Kind{Columns: tokenColumns, UserDeletes: true})
 	EventKind   = meta.Define[EventSpec, EventStatus](meta.Kind{Short: []string{"ev"}, Columns: eventColumns, Index: eventIndex, Sort: byLast})
 )

@@ -5,8 +5,22 @@ import "warren.io/warren/apis/meta"
 // Node is a machine that runs tasks.
 type Node = meta.Resource[NodeSpec, NodeStatus]
 
-// NodeSpec is empty in this release: a node describes itself in its status.
-type NodeSpec struct{}
+// NodeSpec is what people want of a node; what it is stands in its status.
+type NodeSpec struct {
+	// Unschedulable nodes get no new tasks; those that are there stay.
+	Unschedulable bool `json:"unschedulable,omitempty"`
+	// Drain takes the tasks away from an unschedulable node: Gentle, Force or, left out, not at all.
+	Drain DrainMode `json:"drain,omitempty"`
+}
+
+// DrainMode says how the tasks of a node are replaced elsewhere. Those of global services stop and come back with its end.
+type DrainMode string
+
+// The ways to drain.
+const (
+	DrainGentle DrainMode = "Gentle" // a task goes when its successor on another node is ready, one at a time in each service
+	DrainForce  DrainMode = "Force"  // all go at once, also where no other node can take them
+)
 
 // NodeStatus is written by the node's own agent (what it is) and by the leader (Ready, State, Subnet).
 type NodeStatus struct {
@@ -51,4 +65,29 @@ func (*NodeSpec) Kind() string { return "Node" }
 func (*NodeSpec) Default() {}
 
 // Validate implements meta.Spec.
-func (*NodeSpec) Validate(*meta.Problems, string) {}
+func (s *NodeSpec) Validate(p *meta.Problems, at string) {
+	modes := []string{string(DrainGentle), string(DrainForce)}
+	switch {
+	case s.Drain == "":
+	case !contains(modes, string(s.Drain)):
+		p.Add(at+".drain", "%s", oneOf(string(s.Drain), modes))
+	case !s.Unschedulable:
+		p.Add(at+".unschedulable", "must be true while the node is drained")
+	}
+}
+
+// nodeRemovable: what a node that lives runs has to go first, at once and by somebody's own wish.
+func nodeRemovable(o meta.Object) string {
+	if n := o.(*Node); n.Status.State != NodeDown && n.Spec.Drain != DrainForce {
+		return "the node is not Down; one that lives is removed only while it is drained by force"
+	}
+	return ""
+}
+
+// taskHome is the node whose agent holds a task.
+func taskHome(o meta.Object) meta.Key {
+	if node := o.(*Task).Spec.Node; node != "" {
+		return meta.Key{Kind: "Node", Name: node}
+	}
+	return meta.Key{}
+}

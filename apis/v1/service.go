@@ -3,6 +3,7 @@ package v1
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"warren.io/warren/apis/meta"
 )
@@ -26,7 +27,26 @@ type ServiceSpec struct {
 	Replicas *int `json:"replicas,omitempty"`
 	// Mode is Replicated or Global. Default Replicated.
 	Mode ServiceMode `json:"mode,omitempty"`
+	// NodeLoss says what becomes of tasks on a node that is down. Left out: they are replaced at once.
+	NodeLoss *NodeLoss `json:"nodeLoss,omitempty"`
 }
+
+// NodeLoss says what becomes of tasks on a node that is down. Those of global services belong to it and always wait.
+type NodeLoss struct {
+	// After is how long the node must have been down before tasks are replaced, beside the cluster's own downAfter. Default 0s.
+	After meta.Duration `json:"after,omitempty"`
+	// Action is Reschedule or Keep. Default Reschedule.
+	Action LossAction `json:"action,omitempty"`
+}
+
+// LossAction is what becomes of a task on a node that is down.
+type LossAction string
+
+// The actions after the loss of a node.
+const (
+	Reschedule LossAction = "Reschedule" // it is replaced on another node
+	Keep       LossAction = "Keep"       // it waits for the node, until that is removed or drained
+)
 
 // ServiceStatus is written by the reconciler only.
 type ServiceStatus struct {
@@ -97,6 +117,9 @@ func (s *ServiceSpec) Default() {
 		one := 1
 		s.Replicas = &one
 	}
+	if s.NodeLoss != nil && s.NodeLoss.Action == "" {
+		s.NodeLoss.Action = Reschedule
+	}
 }
 
 // Validate implements meta.Spec.
@@ -106,6 +129,7 @@ func (s *ServiceSpec) Validate(p *meta.Problems, at string) {
 	if !contains(modes, string(s.Mode)) {
 		p.Add(at+".mode", "%s", oneOf(string(s.Mode), modes))
 	}
+	s.checkLoss(p, at+".nodeLoss")
 	if s.Replicas == nil {
 		return
 	}
@@ -114,5 +138,23 @@ func (s *ServiceSpec) Validate(p *meta.Problems, at string) {
 		p.Add(at+".replicas", "has no meaning with mode Global, which runs one task on every node; leave it out")
 	case n < 0 || n > MaxReplicas:
 		p.Add(at+".replicas", "%d is out of range; 0 to %d are allowed", n, MaxReplicas)
+	}
+}
+
+func (s *ServiceSpec) checkLoss(p *meta.Problems, at string) {
+	if s.NodeLoss == nil {
+		return
+	}
+	l := s.NodeLoss
+	actions := []string{string(Reschedule), string(Keep)}
+	switch {
+	case s.Mode == Global:
+		p.Add(at, "has no meaning with mode Global, whose tasks belong to their nodes; leave it out")
+	case !contains(actions, string(l.Action)):
+		p.Add(at+".action", "%s", oneOf(string(l.Action), actions))
+	case l.After < 0:
+		p.Add(at+".after", "%s is negative", time.Duration(l.After))
+	case l.Action == Keep && l.After > 0:
+		p.Add(at+".after", "has no meaning with action Keep; leave it out")
 	}
 }

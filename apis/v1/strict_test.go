@@ -41,9 +41,15 @@ func TestDecodeStrictProblems(t *testing.T) {
 		{"env", service(`{"image":"a","env":5}`), "spec.env: write a map {NAME: value} or a list of NAME=value"},
 		{"several", service(`{"image":1,"replicas":-1,"user":"a b"}`), `spec.image: is the number 1; a text is expected; write it in quotes: "1"; ` +
 			`spec.user: "a b" is no user; write name, uid, name:group or uid:gid; spec.replicas: -1 is out of range; 0 to 10000 are allowed`},
-		{"no kind", `{"apiVersion":"warren.io/v1"}`, "kind: is required; one of Service"},
+		{"loss of a node", service(`{"image":"a","nodeLoss":{"after":"1m","action":"keep"}}`), `spec.nodeLoss.action: "keep" is not allowed; did you mean "Keep"?`},
+		{"a time to keep", service(`{"image":"a","nodeLoss":{"after":"1m","action":"Keep"}}`), "spec.nodeLoss.after: has no meaning with action Keep; leave it out"},
+		{"global loss", service(`{"image":"a","mode":"Global","nodeLoss":{}}`), "spec.nodeLoss: has no meaning with mode Global, whose tasks belong to their nodes; leave it out"},
+		{"times of liveness", `{"apiVersion":"warren.io/v1","kind":"Cluster","metadata":{"name":"warren"},"spec":{"id":"x","heartbeat":"4s","suspectAfter":"6s","downAfter":"5s"}}`,
+			"spec.suspectAfter: 6s is too short: one lost sign of life is no silence; at least twice the heartbeat, 8s; " +
+				"spec.downAfter: 5s must be longer than suspectAfter, 6s, and at most 24h0m0s"},
+		{"no kind", `{"apiVersion":"warren.io/v1"}`, "kind: is required; one of Cluster, Node, Service"},
 		{"kind in lower case", `{"apiVersion":"warren.io/v1","kind":"service"}`, `kind: unknown kind "service"; did you mean 'Service'?`},
-		{"kind of others", `{"apiVersion":"apps/v1","kind":"Deployment"}`, `apiVersion: is "apps/v1"; warren.io/v1 is expected; kind: unknown kind "Deployment"; use one of Service`},
+		{"kind of others", `{"apiVersion":"apps/v1","kind":"Deployment"}`, `apiVersion: is "apps/v1"; warren.io/v1 is expected; kind: unknown kind "Deployment"; use one of Cluster, Node, Service`},
 		{"kind is a list", `{"apiVersion":"warren.io/v1","kind":[]}`, "kind: is a list; a text is expected"},
 		{"no version", `{"kind":"Service","metadata":{"name":"a"},"spec":{"image":"a"}}`, "apiVersion: is required; write warren.io/v1"},
 		{"no name", `{"apiVersion":"warren.io/v1","kind":"Service","spec":{"image":"a"}}`, "metadata.name: is required"},

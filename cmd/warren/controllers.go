@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/controllers/agent/images"
 	agentnode "warren.io/warren/controllers/agent/node"
@@ -27,9 +29,9 @@ func leaderControllers(alive nodes.Liveness) []control.Controller {
 }
 
 // agentControllers are all controllers that run on every node.
-func agentControllers(id identity, m host.Machine, n host.Network, t host.Tasks, k host.Keeper) []control.Controller {
+func agentControllers(id identity, pace func(time.Duration), m host.Machine, n host.Network, t host.Tasks, k host.Keeper) []control.Controller {
 	return []control.Controller{
-		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: n},
+		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: n, Pace: pace},
 		tasks.Controller{Node: id.Name, Cluster: id.Cluster, Host: t},
 		images.Controller{Cluster: id.Cluster, Host: k},
 	}
@@ -47,7 +49,7 @@ func contracts() []control.Contract {
 // agentContracts are those of the controllers on every node. They are also what a worker may write.
 func agentContracts() []control.Contract {
 	var out []control.Contract
-	for _, c := range agentControllers(identity{}, nil, nil, nil, nil) {
+	for _, c := range agentControllers(identity{}, nil, nil, nil, nil, nil) {
 		out = append(out, c.Contract())
 	}
 	return out

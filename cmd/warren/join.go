@@ -48,7 +48,8 @@ func (n *node) join(ctx context.Context) error {
 			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
 	}
 	n.office.open(s)
-	n.late.Open(store.Admit(why.Recorder{Trace: &n.trace, Event: record, Now: time.Now}.Over(s), v1.Kinds, time.Now))
+	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
+	n.late.Open(leaderStays{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n.id.Name, n.leading.get})
 	n.status.set("store", nil)
 	return nil
 }

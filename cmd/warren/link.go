@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"warren.io/warren/controllers/nodes"
+	v1 "warren.io/warren/apis/v1"
 	keys "warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store/grpcstore"
 )
@@ -76,9 +76,10 @@ func (l *link) close() error { return l.store.Close() }
 const again = time.Second
 
 // beat gives signs of life, and tells whether they are heard.
-func (l *link) beat(ctx context.Context, tell func(error)) {
+func (l *link) beat(ctx context.Context, pace <-chan time.Duration, tell func(error)) {
+	every := v1.DefaultHeartbeat
 	for ctx.Err() == nil {
-		err := l.store.Heartbeat(ctx, nodes.Heartbeat, func() { tell(nil) })
+		err := l.store.Heartbeat(ctx, &every, pace, func() { tell(nil) })
 		if ctx.Err() != nil {
 			return
 		}

@@ -19,6 +19,7 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 	if err := n.serveKeys(api); err != nil {
 		return err
 	}
+	n.openAudit()
 	if err := n.join(ctx); err != nil {
 		return err
 	}
@@ -74,13 +75,24 @@ func (n *node) lead(ctx context.Context) {
 
 // beat is this node's sign of life. It stays in memory.
 func (n *node) beat(ctx context.Context) {
-	for tick := time.NewTicker(nodes.Heartbeat); ; {
+	for tick := time.NewTicker(v1.DefaultHeartbeat); ; {
 		n.status.beat(n.id.Name)
 		select {
 		case <-tick.C:
+		case pace := <-n.pace:
+			tick.Reset(pace)
 		case <-ctx.Done():
 			tick.Stop()
 			return
 		}
 	}
+}
+
+// beatEach sets the time between two signs of life. Only the agent's engine calls it.
+func (n *node) beatEach(d time.Duration) {
+	select {
+	case <-n.pace:
+	default:
+	}
+	n.pace <- d
 }

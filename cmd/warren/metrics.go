@@ -25,6 +25,7 @@ type metrics struct {
 	commits       *prometheus.CounterVec
 	commitBytes   prometheus.Counter
 	commitSeconds prometheus.Histogram
+	auditLost     prometheus.Counter
 
 	starts       *prometheus.CounterVec
 	startSeconds prometheus.Histogram
@@ -47,6 +48,7 @@ func newMetrics() *metrics {
 	m.commits = m.counters("warren_store_commits_total", "Commits of anybody that were to write something: committed, conflict, fenced, unknown, failed.", "outcome")
 	m.commitBytes = m.counter("warren_store_commit_bytes_total", "Bytes of the objects that were committed.")
 	m.commitSeconds = m.histogram("warren_store_commit_duration_seconds", "Time of one commit, with the disk.", 0.0005, 2, 12)
+	m.auditLost = m.counter("warren_audit_lost_total", "Changes by people that could not be written to the audit log.")
 
 	m.starts = m.counters("warren_task_starts_total", "Attempts to start a task's process: started, failed, rejected.", "outcome")
 	m.startSeconds = m.histogram("warren_task_start_duration_seconds", "Time from an image that is here to a process that runs.", 0.05, 2, 10)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/controllers/nodes"
+	"warren.io/warren/runtime/audit"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd"
@@ -43,7 +45,8 @@ func runCommand() *cli.Command {
 type node struct {
 	config
 	id       identity
-	late     *store.Late    // what the API serves
+	late     *store.Late // what the API serves
+	audit    atomic.Pointer[audit.Log]
 	own      store.Store    // the cluster as this node's agent may see and write it
 	quorum   *quorum.Quorum // of a manager
 	office   *office        // what a manager does for other nodes
@@ -55,10 +58,11 @@ type node struct {
 	status   board
 	metrics  *metrics
 	remarks  chan host.Remark
-	brought  brought       // what the directory of images has brought
-	saved    saved         // what is known of scheduled backups
-	held     held          // tasks that nobody in the store knows
-	trace    control.Trace // of the leader's controllers and of people
+	pace     chan time.Duration // a new time between two signs of life
+	brought  brought            // what the directory of images has brought
+	saved    saved              // what is known of scheduled backups
+	held     held               // tasks that nobody in the store knows
+	trace    control.Trace      // of the leader's controllers and of people
 	leading  flag
 	shutdown context.CancelFunc
 	stopping sync.Once
@@ -77,7 +81,7 @@ func runNode(ctx context.Context, cfg config) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
+	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), pace: make(chan time.Duration, 1), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
 	n.metrics.registry.MustRegister(&n.saved)
 	n.office = newOffice(n)
 	n.status.set("store", errors.New("is starting"))
@@ -172,7 +176,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	}
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.own, visible(n.id.Name))
-	engine.Controllers = agentControllers(n.id, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
+	engine.Controllers = agentControllers(n.id, n.beatEach, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
 	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
 		defer n.metrics.engines.add(engine)()
@@ -207,6 +211,7 @@ func (n *node) down(api *server.Server, cancel context.CancelFunc) {
 	if n.quorum != nil {
 		n.note("store", n.quorum.Close())
 	}
+	n.note("audit log", n.closeAudit())
 }
 
 func (n *node) note(what string, err error) {

@@ -33,7 +33,7 @@ func (n *node) serve() (*server.Server, error) {
 	s := server.New(server.Config{
 		Store: n.late, Kinds: v1.Kinds, Logs: all, Images: all, Pulls: all, Inside: all, Meter: all, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Backup: n.sendBackup, Metrics: n.metrics.handler(),
-		Members: n.office, Debug: n.reports, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
+		Members: n.office, Debug: n.reports, Audit: n.readAudit, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})
 	go n.answer(s, l)
 	return s, n.serveMetrics(s)

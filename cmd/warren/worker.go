@@ -25,7 +25,7 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 	n.own = n.link.store
 	n.late.Open(readOnly{store.View(n.link.store, known), n})
 	n.status.set("store", errors.New("no manager has answered yet"))
-	n.begin(func() { n.link.beat(ctx, n.tellLink()) })
+	n.begin(func() { n.link.beat(ctx, n.pace, n.tellLink()) })
 	n.begin(func() { n.link.reach(ctx, api.Serve) })
 	n.begin(func() { n.link.renew(ctx) })
 	if err := n.openHost(ctx); err != nil {

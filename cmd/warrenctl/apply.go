@@ -98,7 +98,7 @@ func (p *program) read(c *cli.Context) ([]meta.Object, error) {
 func written(s *grpcstore.Store) store.Store {
 	var names []string
 	for _, k := range v1.Kinds {
-		if k.UserWrites {
+		if k.Written() {
 			names = append(names, k.Name)
 		}
 	}

@@ -118,6 +118,8 @@ func (t *typed) values(flag string) []string {
 		return []string{"text", "dot"}
 	case flag == "for" && verb == "wait":
 		return []string{"condition=Available", "condition=Updated", "condition=Ready", "delete", "jsonpath="}
+	case flag == "for" && t.verbName() == "audit":
+		return t.slashed(v1.ServiceKind, v1.NodeKind)
 	case flag == "for":
 		return t.slashed(v1.ServiceKind, v1.TaskKind, v1.NodeKind)
 	case flag == "set":
@@ -148,6 +150,8 @@ func (t *typed) words() []string {
 		return t.kindsOrNames()
 	case "edit", "restart", "scale":
 		return t.slashed(v1.ServiceKind)
+	case "node":
+		return t.named(v1.NodeKind)
 	case "logs":
 		return append(t.named(v1.TaskKind), t.slashed(v1.ServiceKind)...)
 	case "exec", "cp", "port-forward":

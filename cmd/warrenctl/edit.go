@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/apis/meta"
+	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/manifest"
 	"warren.io/warren/runtime/store"
 )
@@ -22,14 +23,17 @@ func (p *program) editVerb() *cli.Command {
 		Description: "The editor is the one in the variable VISUAL or EDITOR, else vi. What you saved is checked like a file that is applied;\n" +
 			"if anything is wrong with it, nothing is changed and your text is kept.",
 		Action: func(c *cli.Context) error {
-			_, keys, err := keysOf(c.Args().Slice())
+			kind, keys, err := keysOf(c.Args().Slice())
+			if kind == v1.ClusterKind && len(keys) == 0 {
+				keys = []meta.Key{{Kind: kind.Name, Name: v1.ClusterName}} // there is only one
+			}
 			switch {
 			case err != nil:
 				return err
 			case len(keys) != 1:
 				return try(usagef("edit what? name one resource"), "warrenctl edit service/NAME")
 			}
-			if k := kindsOf(keys)[0]; !k.UserWrites {
+			if k := kindsOf(keys)[0]; !k.Written() {
 				return usagef("%s are made by the cluster itself; there is nothing to edit", k.Plural)
 			}
 			s, err := p.server(c)

@@ -55,7 +55,7 @@ func TestEveryKindInEveryForm(t *testing.T) {
 				}
 			case "yaml":
 				docs, err := manifest.Read(strings.NewReader(text), "-")
-				if k.UserWrites && (err != nil || len(docs) != 1) {
+				if k.Written() && (err != nil || len(docs) != 1) {
 					t.Errorf("get %s -o yaml: %v", one, err)
 				}
 			}

@@ -22,6 +22,9 @@ func near(word string, here []string) string {
 
 // verbsElsewhere are verbs that people bring along, and how the same is done here.
 var verbsElsewhere = map[string]string{
+	"cordon":        "warrenctl node cordon NAME",
+	"uncordon":      "warrenctl node uncordon NAME",
+	"drain":         "warrenctl node drain NAME",
 	"rollout":       "warrenctl restart service/NAME --wait, or warrenctl wait service/NAME --for condition=Available",
 	"run":           "warrenctl apply -f FILE; an example: warrenctl help start",
 	"create":        "warrenctl apply -f FILE",

@@ -47,7 +47,7 @@ func TestHelpRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script := "put cluster.json\nmkdir manifests\ncp stack.yaml manifests/stack.yaml\nsettles\n"
+		script := "put cluster.json settings.json\nmkdir manifests\ncp stack.yaml manifests/stack.yaml\nsettles\n"
 		for _, c := range commandsIn(string(text)) {
 			script += "helps " + c + "\n"
 		}
@@ -55,7 +55,8 @@ func TestHelpRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script += "-- stack.yaml --\n" + manifestIn(string(start)) + "-- hello.tar --\narchive\n-- passphrase --\ncorrect horse battery\n"
+		script += "-- stack.yaml --\n" + manifestIn(string(start)) + "-- hello.tar --\narchive\n-- passphrase --\ncorrect horse battery\n" +
+			`-- settings.json --` + "\n" + `{"apiVersion":"warren.io/v1","kind":"Cluster","metadata":{"name":"warren"},"spec":{"id":"X"}}` + "\n"
 		if err := os.WriteFile(filepath.Join(dir, topic+".txtar"), []byte(script), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +67,7 @@ func TestHelpRuns(t *testing.T) {
 }
 
 // goesOn are the flags of commands that end only when they are interrupted.
-var goesOn = []string{"-w", "--watch", "--follow"}
+var goesOn = []string{"-w", "--watch", "--follow", "drain"}
 
 // helps runs one command of a help text with the names of the demo cluster in it.
 func helps(ts *testscript.TestScript, _ bool, args []string) {

@@ -25,7 +25,7 @@ func (p *program) highlights(o meta.Object) [][2]string {
 			{"message", x.Status.Message}, {"type", string(x.Spec.Type)}, {"count", itoa(x.Status.Count)},
 			{"first", v1.Age(x.Status.First, p.now()) + " ago"}, {"last", v1.Age(x.Status.Last, p.now()) + " ago"}, {"told by", x.Spec.Source}}
 	case *v1.Cluster:
-		return [][2]string{{"id", x.Spec.ID}, {"task network", x.Spec.TaskNetwork}}
+		return clusterLines(x.Spec)
 	}
 	return nil
 }
@@ -43,6 +43,7 @@ func serviceLines(s *v1.Service) [][2]string {
 		{"tasks", fmt.Sprintf("%d of %d ready, %d updated", st.Ready, st.Desired, st.Updated)},
 		{"image", s.Spec.Image},
 		{"digest", st.Image.Digest},
+		{"node loss", lossWord(s.Spec.NodeLoss)},
 	}
 }
 
@@ -69,9 +70,17 @@ func (p *program) taskLines(t *v1.Task) [][2]string {
 }
 
 func nodeLines(n *v1.Node) [][2]string {
-	st := n.Status
+	st, wish := n.Status, ""
+	switch {
+	case n.Spec.Drain == v1.DrainForce:
+		wish = "it is drained by force: all tasks go at once"
+	case n.Spec.Drain != "":
+		wish = "it is drained: a task goes when its successor on another node is ready"
+	case n.Spec.Unschedulable:
+		wish = "it is cordoned: it gets no new ones"
+	}
 	return [][2]string{
-		{"state", string(st.State)}, {"hostname", st.Hostname}, {"platform", st.OS + "/" + st.Arch}, {"kernel", st.Kernel},
+		{"state", string(st.State)}, {"tasks", wish}, {"hostname", st.Hostname}, {"platform", st.OS + "/" + st.Arch}, {"kernel", st.Kernel},
 		{"version", st.Version}, {"subnet", st.Subnet},
 	}
 }
@@ -127,4 +136,21 @@ func number(n int64) string {
 		return ""
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+func clusterLines(s v1.ClusterSpec) [][2]string {
+	s.Default()
+	return [][2]string{{"id", s.ID}, {"task network", s.TaskNetwork}, {"heartbeat", s.Heartbeat.String()},
+		{"silent nodes", fmt.Sprintf("suspect after %s, down after %s", s.SuspectAfter, s.DownAfter)}}
+}
+
+// lossWord says what becomes of tasks on a node that is down, where the service says so.
+func lossWord(l *v1.NodeLoss) string {
+	switch {
+	case l == nil:
+		return ""
+	case l.Action == v1.Keep:
+		return "tasks wait for a node that is down"
+	}
+	return fmt.Sprintf("tasks are replaced when their node is down for %s", l.After)
 }

@@ -92,7 +92,7 @@ func setup(env *testscript.Env) error {
 			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
 		},
 		Info:    func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
-		Members: someMembers{n.mem}, Debug: someReports, Why: reasonsIn(n.mem), Backup: backupOf(n.mem),
+		Members: someMembers{n.mem}, Debug: someReports, Why: reasonsIn(n.mem), Backup: backupOf(n.mem), Audit: someAudit,
 	})
 	n.server = s
 	go func() { _ = s.Serve(l) }()

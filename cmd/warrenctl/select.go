@@ -72,7 +72,7 @@ func (x *subject) writable() error {
 		switch {
 		case k == v1.TaskKind:
 			return try(usagef("%s are made by the cluster itself, as the service says", k.Plural), "warrenctl edit service/NAME: spec.labels are those of its tasks")
-		case !k.UserWrites:
+		case !k.Written():
 			return usagef("%s are made by the cluster itself; nobody else writes them", k.Plural)
 		}
 	}

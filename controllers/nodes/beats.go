@@ -13,7 +13,9 @@ type Beats struct {
 
 	mu    sync.Mutex
 	since time.Time
-	heard map[string]time.Time
+	// silence is what matters. Until it is known every beat is told.
+	silence time.Duration
+	heard   map[string]time.Time
 }
 
 // NewBeats returns a table that listens from now on.
@@ -26,8 +28,9 @@ func (b *Beats) Beat(node string, now time.Time) {
 	b.mu.Lock()
 	last, known := b.heard[node]
 	b.heard[node] = now
+	matters := b.silence
 	b.mu.Unlock()
-	if b.Returned != nil && (!known || now.Sub(last) >= SuspectAfter) {
+	if b.Returned != nil && (!known || now.Sub(last) >= matters) {
 		b.Returned(node)
 	}
 }
@@ -40,4 +43,15 @@ func (b *Beats) Heard(node string) (time.Time, bool) {
 		return t, true
 	}
 	return b.since, false
+}
+
+// Matters implements Liveness.
+func (b *Beats) Matters(silence time.Duration, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.silence != 0 && b.silence != silence {
+		b.since = now
+		clear(b.heard)
+	}
+	b.silence = silence
 }

@@ -24,6 +24,9 @@ func (h heard) Heard(node string) (time.Time, bool) {
 	return controltest.Start.Add(time.Duration(at)), ok
 }
 
+// Matters implements Liveness.
+func (heard) Matters(time.Duration, time.Time) {}
+
 func TestCases(t *testing.T) {
 	controltest.Run(t, func(t *testing.T, c *controltest.Case) control.Controller {
 		var h heard
@@ -38,6 +41,7 @@ func TestBeats(t *testing.T) {
 	if at, ok := b.Heard("n1"); ok || !at.Equal(controltest.Start) {
 		t.Errorf("a node that was never heard: %v, %t", at, ok)
 	}
+	b.Matters(6*time.Second, controltest.Start)
 	for _, s := range []int{1, 4, 9, 15, 16} { // silent for long enough to matter before 15
 		b.Beat("n1", controltest.Start.Add(time.Duration(s)*time.Second))
 	}
@@ -46,5 +50,9 @@ func TestBeats(t *testing.T) {
 	}
 	if at, ok := b.Heard("n1"); !ok || at != controltest.Start.Add(16*time.Second) {
 		t.Errorf("last heard %v, %t", at, ok)
+	}
+	b.Matters(2*time.Second, controltest.Start.Add(20*time.Second))
+	if at, ok := b.Heard("n1"); ok || at != controltest.Start.Add(20*time.Second) {
+		t.Errorf("with new times it was heard %v, %t", at, ok)
 	}
 }

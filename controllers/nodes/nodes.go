@@ -12,17 +12,13 @@ import (
 	"warren.io/warren/runtime/control"
 )
 
-// A node that was not heard for SuspectAfter gets no new tasks; after DownAfter its tasks are replaced elsewhere.
-const (
-	Heartbeat    = 3 * time.Second
-	SuspectAfter = 6 * time.Second
-	DownAfter    = 15 * time.Second
-)
-
 // Liveness knows when a node was last heard. It lives in memory: silence and its end cost no write, only transitions do.
 type Liveness interface {
 	// Heard returns the last sign of life; if there was none, the time since which this table listens, and false.
 	Heard(node string) (time.Time, bool)
+	// Matters tells how long a silence has to be for its end to be told. When that changes the table listens anew: nodes that
+	// gave signs of life as seldom as they should until now get a full grace.
+	Matters(silence time.Duration, now time.Time)
 }
 
 // Controller works on one Node at a time.
@@ -46,11 +42,13 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 	if !ok {
 		return control.Result{}, nil
 	}
+	times := timesOf(tx)
+	c.Liveness.Matters(time.Duration(times.SuspectAfter), tx.Now())
 	last, heard := c.Liveness.Heard(name)
-	if made := n.Metadata.Created; !heard && made.After(last) {
+	if made := n.Metadata.Created; made.After(last) {
 		last = made // it made itself known: a sign of life
 	}
-	state, next := judge(tx.Now().Sub(last))
+	state, next := judge(tx.Now().Sub(last), times)
 	if !heard && worse(n.Status.State, state) {
 		state = n.Status.State // a new leader's silence is no sign of life: it believes the one before until it hears the node
 	}
@@ -65,22 +63,33 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 		return control.Result{After: next}, nil
 	}
 	if n.Status.State != state {
-		tell(tx, n, state)
+		tell(tx, n, state, times)
 	}
 	control.Modify(tx, n, func(n *v1.Node) {
 		n.Status.State, n.Status.Subnet = state, subnet
-		n.Status.Conditions = n.Status.Conditions.With(condition(state), tx.Now())
+		n.Status.Conditions = n.Status.Conditions.With(condition(state, times), tx.Now())
 	})
 	return control.Result{After: next}, nil
 }
 
+// timesOf are those that the cluster says; a cluster of an earlier release says none.
+func timesOf(tx *control.Tx) v1.ClusterSpec {
+	var spec v1.ClusterSpec
+	if c, ok := control.Get[v1.Cluster](tx, v1.ClusterName); ok {
+		spec = c.Spec
+	}
+	spec.Default()
+	return spec
+}
+
 // judge turns a length of silence into a state, and says when to look again if nothing is heard.
-func judge(silent time.Duration) (v1.NodeState, time.Duration) {
+func judge(silent time.Duration, times v1.ClusterSpec) (v1.NodeState, time.Duration) {
+	suspect, down := time.Duration(times.SuspectAfter), time.Duration(times.DownAfter)
 	switch {
-	case silent < SuspectAfter:
-		return v1.NodeReady, SuspectAfter - max(silent, 0)
-	case silent < DownAfter:
-		return v1.NodeSuspect, DownAfter - silent
+	case silent < suspect:
+		return v1.NodeReady, suspect - max(silent, 0)
+	case silent < down:
+		return v1.NodeSuspect, down - silent
 	}
 	return v1.NodeDown, 0
 }
@@ -90,21 +99,21 @@ func worse(a, b v1.NodeState) bool {
 	return a == v1.NodeDown && b != v1.NodeDown || a == v1.NodeSuspect && b == v1.NodeReady
 }
 
-func condition(s v1.NodeState) meta.Condition {
+func condition(s v1.NodeState, times v1.ClusterSpec) meta.Condition {
 	c := meta.Condition{Type: v1.ConditionReady, Status: meta.True, Reason: "Heard", Message: "the agent is heard"}
 	switch s {
 	case v1.NodeSuspect:
 		c.Status, c.Reason = meta.Unknown, "Silent"
-		c.Message = fmt.Sprintf("not heard for %s; gets no new tasks", SuspectAfter)
+		c.Message = fmt.Sprintf("not heard for %s; gets no new tasks", time.Duration(times.SuspectAfter))
 	case v1.NodeDown:
 		c.Status, c.Reason = meta.False, "Down"
-		c.Message = fmt.Sprintf("not heard for %s; its tasks are replaced elsewhere", DownAfter)
+		c.Message = fmt.Sprintf("not heard for %s; its tasks are replaced elsewhere", time.Duration(times.DownAfter))
 	}
 	return c
 }
 
-func tell(tx *control.Tx, n *v1.Node, s v1.NodeState) {
-	c := condition(s)
+func tell(tx *control.Tx, n *v1.Node, s v1.NodeState, times v1.ClusterSpec) {
+	c := condition(s, times)
 	if s == v1.NodeReady {
 		tx.Event(n, "Ready", "node is ready")
 		return

@@ -49,16 +49,20 @@ type decision struct {
 	hash  string
 	image v1.ServiceImage
 	state map[string]v1.NodeState
+	named map[string]*v1.Node
 	tasks map[slot]*v1.Task // the task that holds each slot
-	pilot bool              // a task that shall find out the image's digest is there
+	// leaving are tasks on drained nodes that serve until the one that holds the slot does.
+	leaving map[slot]*v1.Task
+	pilot   bool // a task that shall find out the image's digest is there
 }
 
 // decide looks at what is there and takes the next step towards what is wanted.
 func decide(w world) plan {
-	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, tasks: map[slot]*v1.Task{}}
+	d := &decision{world: w, hash: v1.TemplateHash(w.svc), state: map[string]v1.NodeState{}, named: map[string]*v1.Node{},
+		tasks: map[slot]*v1.Task{}, leaving: map[slot]*v1.Task{}}
 	d.why = map[string]cause{}
 	for _, n := range w.nodes {
-		d.state[n.Metadata.Name] = n.Status.State
+		d.state[n.Metadata.Name], d.named[n.Metadata.Name] = n.Status.State, n
 	}
 	d.status = w.svc.Status
 	d.occupy()
@@ -73,21 +77,22 @@ func decide(w world) plan {
 	return d.plan
 }
 
-// occupy finds who holds each slot: the newest task that is not being deleted. Older ones in the same slot are surplus.
+// occupy finds who holds each slot, among the tasks that are not being deleted.
 func (d *decision) occupy() {
 	for _, t := range d.all {
 		d.status.Count = max(d.status.Count, countOf(t))
 	}
+	var slots []slot
+	held := map[slot][]*v1.Task{}
 	for _, t := range d.mine() {
 		s := slotOf(t)
-		older := d.tasks[s]
-		if older != nil && countOf(older) > countOf(t) {
-			older, t = t, older
+		if held[s] == nil {
+			slots = append(slots, s)
 		}
-		d.tasks[s] = t
-		if older != nil {
-			d.drop(older, happened("%s has taken its slot", t.Metadata.Name))
-		}
+		held[s] = append(held[s], t)
+	}
+	for _, s := range slots {
+		d.hold(s, held[s])
 	}
 }
 
@@ -106,6 +111,9 @@ func (d *decision) wanted() []slot {
 	var out []slot
 	if d.svc.Spec.Mode == v1.Global {
 		for _, n := range d.nodes {
+			if !d.runsOn(n) {
+				continue
+			}
 			out = append(out, slot{node: n.Metadata.Name})
 		}
 		return out
@@ -137,7 +145,11 @@ func (d *decision) removeUnwanted(wanted []slot) {
 	before := len(d.remove)
 	for _, s := range gone {
 		d.drop(d.tasks[s], d.surplus(s))
+		if t := d.leaving[s]; t != nil {
+			d.drop(t, d.surplus(s))
+		}
 		delete(d.tasks, s)
+		delete(d.leaving, s)
 	}
 	d.tellScaledDown(d.remove[before:])
 }
@@ -149,10 +161,11 @@ func (d *decision) fill(s slot) {
 	case t == nil:
 		d.make(s, d.vacant(s))
 	case d.lost(t) && s.node == "":
-		d.note(true, "TaskLost", "%s is lost with node %s and is replaced", t.Metadata.Name, t.Spec.Node)
-		d.replace(s, happened("node %s, where it ran, is %s", t.Spec.Node, d.stateOf(t.Spec.Node)))
+		d.lose(s, t)
 	case t.Status.Phase == v1.TaskFailed || t.Status.Phase == v1.TaskRejected:
 		d.retry(s, t)
+	case d.leaves(t):
+		d.move(s, t)
 	}
 }
 
@@ -193,12 +206,13 @@ func (d *decision) update(wanted []slot) {
 		switch t := d.tasks[s]; {
 		case t == nil:
 			return
+		case d.leaves(t): // it is replaced for that
 		case d.outdated(t) && t.Status.Ready:
 			old = append(old, s)
 		case d.outdated(t):
 			broken = append(broken, s)
 		case !t.Status.Ready && t.Status.Phase != v1.TaskComplete && !d.unreachable(t):
-			d.hold(t, wanted)
+			d.waitFor(t, wanted)
 			return
 		default:
 			wait = max(wait, d.unsettled(t))
@@ -281,12 +295,12 @@ func (d *decision) note(warning bool, reason, format string, args ...any) {
 func (d *decision) report(wanted []slot) {
 	st := &d.status
 	st.ObservedGeneration, st.Image = d.svc.Metadata.Generation, d.image
-	st.Desired, st.Tasks, st.Updated, st.Ready = len(wanted), len(d.tasks), 0, 0
-	for _, t := range d.tasks {
+	st.Desired, st.Tasks, st.Updated, st.Ready = len(wanted), len(d.tasks)+len(d.leaving), 0, 0
+	for s, t := range d.tasks {
 		if !d.outdated(t) {
 			st.Updated++
 		}
-		if t.Status.Ready && !d.lost(t) {
+		if t.Status.Ready && !d.lost(t) || d.leaving[s] != nil {
 			st.Ready++
 		}
 	}

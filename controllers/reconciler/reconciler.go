@@ -19,7 +19,7 @@ func (Controller) Contract() control.Contract {
 		Reads: []control.Input{
 			{Kind: "Service"},
 			{Kind: "Task", Items: serviceOf},
-			{Kind: "Node", Items: stateChanged},
+			{Kind: "Node", Items: concerns},
 		},
 		Writes: []string{"Task", "Service.status"},
 	}
@@ -32,10 +32,12 @@ func serviceOf(old, new meta.Object) []string {
 	return []string{new.(*v1.Task).Spec.Service}
 }
 
-// stateChanged concerns all services: some lose tasks, global ones gain or lose a slot.
-func stateChanged(old, new meta.Object) []string {
-	if old != nil && new != nil && old.(*v1.Node).Status.State == new.(*v1.Node).Status.State {
-		return nil
+// concerns: the state of a node and whether it is drained concern all services: some lose tasks, global ones gain or lose a slot.
+func concerns(old, new meta.Object) []string {
+	if old != nil && new != nil {
+		if a, b := old.(*v1.Node), new.(*v1.Node); a.Status.State == b.Status.State && a.Spec == b.Spec {
+			return nil
+		}
 	}
 	return control.All
 }

@@ -18,6 +18,8 @@ func happened(format string, args ...any) cause { return cause{fmt.Sprintf(forma
 
 func (d *decision) surplus(s slot) cause {
 	switch {
+	case s.node != "" && d.svc.Spec.Mode == v1.Global && d.drain(s.node) != "":
+		return asked("node %s is drained", s.node)
 	case s.node != "" && d.svc.Spec.Mode == v1.Global:
 		return happened("node %s is gone", s.node)
 	case d.svc.Spec.Mode == v1.Global:
@@ -64,8 +66,8 @@ func (d *decision) stateOf(node string) string {
 	return strings.ToLower(string(d.state[node]))
 }
 
-// hold says for what an update waits, if there is one.
-func (d *decision) hold(t *v1.Task, wanted []slot) {
+// waitFor says for what an update waits, if there is one.
+func (d *decision) waitFor(t *v1.Task, wanted []slot) {
 	left := 0
 	for _, s := range wanted {
 		if x := d.tasks[s]; x != nil && d.outdated(x) {

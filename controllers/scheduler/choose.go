@@ -49,6 +49,7 @@ type filter struct {
 var filters = []filter{
 	{"node", thatNode, "1 node is not the one it belongs to", "%d nodes are not the one it belongs to", otherNode},
 	{"ready", ready, "1 node is not ready", "%d nodes are not ready", notReady},
+	{"cordoned", open, "1 node is cordoned", "%d nodes are cordoned", func(*v1.Task, *place) string { return "is cordoned" }},
 	{"platform", platform, "1 node has another platform than the image", "%d nodes have another platform than the image", otherPlatform},
 	{"cpu", hasCPU, "1 node lacks CPU", "%d nodes lack CPU", func(t *v1.Task, p *place) string {
 		return lacks("CPU", asked(t).CPU, p.free.CPU, p.node.Status.Capacity.CPU)
@@ -67,6 +68,11 @@ func thatNode(t *v1.Task, p *place) bool { return t.Spec.OnlyNode == "" || t.Spe
 
 func ready(_ *v1.Task, p *place) bool {
 	return p.node.Status.State == v1.NodeReady && p.node.Metadata.Deleted.IsZero()
+}
+
+// open nodes take new tasks. Which tasks a closed one keeps is for those to decide who made them for it.
+func open(t *v1.Task, p *place) bool {
+	return !p.node.Spec.Unschedulable || t.Spec.OnlyNode == p.name && p.node.Spec.Drain == ""
 }
 
 func platform(t *v1.Task, p *place) bool {

@@ -36,7 +36,7 @@ func matters(old, new meta.Object) []string {
 func nodeMatters(old, new meta.Object) []string {
 	if old != nil && new != nil {
 		a, b := old.(*v1.Node).Status, new.(*v1.Node).Status
-		if a.State == b.State && a.Capacity == b.Capacity && a.Arch == b.Arch && a.OS == b.OS {
+		if old.(*v1.Node).Spec == new.(*v1.Node).Spec && a.State == b.State && a.Capacity == b.Capacity && a.Arch == b.Arch && a.OS == b.OS {
 			return nil
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	v1 "warren.io/warren/apis/v1"
-	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/e2e/hosts"
 )
 
@@ -221,7 +220,7 @@ func (c *cluster) alone(m, a *machine) {
 func (c *cluster) idle(m *machine) {
 	before := m.revision()
 	heard := time.Now()
-	c.await("some heartbeats", func() bool { return time.Since(heard) > 3*nodes.Heartbeat })
+	c.await("some heartbeats", func() bool { return time.Since(heard) > 3*v1.DefaultHeartbeat })
 	if after := m.revision(); after != before {
 		c.t.Errorf("an idle cluster with workers went from revision %d to %d", before, after)
 	}

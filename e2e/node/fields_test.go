@@ -100,6 +100,7 @@ var provenElsewhere = map[string]string{
 	"restart.maxDelay":            "TestDelaysGrow",
 	"restart.maxAttempts":         "TestGivenUpAndReplaced",
 	"restart.window":              "TestHealthyEndsTheRow",
+	"nodeLoss":                    "TestNodeLoss in runtime/sim: here the only node leads and is never down",
 	"stopSignal":                  "TestStopSignalAndGracePeriod",
 	"stopGracePeriod":             "TestStopSignalAndGracePeriod",
 }

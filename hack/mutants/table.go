@@ -12,6 +12,9 @@ const (
 	update    = "UpdateOneAtATime$"
 	partition = "Partition$"
 	room      = "RoomComesFree$"
+	drain     = "Drain$"
+	removed   = "RemoveNode$"
+	loss      = "NodeLoss$"
 )
 
 var mutants = []mutant{
@@ -47,6 +50,12 @@ var mutants = []mutant{
 	{"scheduler: forgets what it just placed", "controllers/scheduler/scheduler.go", "best.add(t)", "_ = best.add", seeds},
 	{"scheduler: does not hear that room came free", "controllers/scheduler/scheduler.go", `if new == nil || new.(*v1.Task).Spec.Node == "" {`,
 		"if new == nil {\n\t\treturn nil\n\t}\n\tif new.(*v1.Task).Spec.Node == \"\" {", room},
+	{"scheduler: a cordoned node gets tasks", "controllers/scheduler/choose.go", "return !p.node.Spec.Unschedulable ||", "return p.node != nil ||", drain},
+	{"drain: a task goes before its successor is ready", "controllers/reconciler/drain.go", "return t.Status.Ready\n}", "return true\n}", drain},
+	{"drain: all tasks of a service at once", "controllers/reconciler/drain.go", "case len(d.leaving) > 0:", "case len(d.leaving) < 0:", drain},
+	{"drain: the old task stays for ever", "controllers/reconciler/drain.go", "|| d.started(newest):", "|| !d.started(newest) && d.room < 0:", drain},
+	{"loss: a service that keeps its tasks is not asked", "controllers/reconciler/loss.go", "if loss.Action == v1.Keep {", "if loss.Action == v1.Keep && d.room < 0 {", loss},
+	{"collector: what a removed node held stays", "runtime/control/collect.go", "return held(o) && home != (meta.Key{}) && !tx.there(home)", "return false && home == (meta.Key{})", removed},
 	{"nodes: never down", "controllers/nodes/nodes.go", "return v1.NodeDown, 0", "return v1.NodeSuspect, 0", partition},
 	{"nodes: a new leader calls the silent ready", "controllers/nodes/nodes.go", "if !heard && worse(", "if heard && worse(", seeds},
 

@@ -206,7 +206,7 @@ func (r *reader) take(file string, line int, o meta.Object, problems *meta.Probl
 	name := ""
 	if o != nil {
 		name = strings.TrimSuffix(o.Key().String(), "/")
-		if k, ok := kinds.ByName(o.Key().Kind); ok && !k.UserWrites && problems.Err() == nil {
+		if k, ok := kinds.ByName(o.Key().Kind); ok && !k.Written() && problems.Err() == nil {
 			problems.Add("kind", "%s are made by the cluster itself, not written in manifests", k.Plural)
 		}
 	}

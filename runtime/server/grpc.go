@@ -30,6 +30,7 @@ func newGRPC(s *Server) *grpc.Server {
 	api.RegisterWarrenServer(g, service{Server: s})
 	api.RegisterMembershipServer(g, members{Server: s})
 	api.RegisterDebugServer(g, reports{Server: s})
+	api.RegisterAuditServer(g, audits{Server: s})
 	healthpb.RegisterHealthServer(g, health{server: s})
 	reflection.Register(g)
 	return g

@@ -202,7 +202,7 @@ func calls(ctx context.Context, s *grpcstore.Store) map[string]func() error {
 			return err
 		},
 		"Renew":     func() error { _, err := s.Renew(ctx, nil); return err },
-		"Heartbeat": func() error { return s.Heartbeat(ctx, time.Hour, func() {}) },
+		"Heartbeat": func() error { return s.Heartbeat(ctx, each(time.Hour), nil, func() {}) },
 		"Reach": func() error {
 			return s.Reach(ctx, func(l net.Listener) error {
 				c, err := l.Accept()
@@ -297,11 +297,13 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	}
 }
 
+func each(d time.Duration) *time.Duration { return &d }
+
 func TestHeartbeat(t *testing.T) {
 	c := newCluster(t, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	answered, ended := make(chan bool, 10), make(chan error, 1)
-	go func() { ended <- c.worker.Heartbeat(ctx, 10*time.Second, func() { answered <- true }) }()
+	go func() { ended <- c.worker.Heartbeat(ctx, each(10*time.Second), nil, func() { answered <- true }) }()
 	if node := <-c.members.heard; node != "w1" {
 		t.Errorf("heard %s", node)
 	}
@@ -317,7 +319,7 @@ func TestSilentManager(t *testing.T) {
 	end := make(chan struct{})
 	c := newCluster(t, func(cfg *Config) { cfg.Members = stuck{cfg.Members, end} })
 	defer close(end)
-	err := c.worker.Heartbeat(t.Context(), 20*time.Millisecond, func() {})
+	err := c.worker.Heartbeat(t.Context(), each(20*time.Millisecond), nil, func() {})
 	if !errors.Is(err, grpcstore.ErrSilent) {
 		t.Error(err)
 	}

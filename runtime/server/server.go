@@ -59,6 +59,8 @@ type Config struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// Members are the other nodes; nil where there cannot be any.
 	Members Members
+	// Audit emits who changed what, oldest first.
+	Audit func(ctx context.Context, q AuditQuery, emit func(Change) error) error
 	// Metrics answers /metrics.
 	Metrics http.Handler
 	// Debug emits what a bug report needs to know of this process. A part that cannot be had is no reason to leave out others.

@@ -6,7 +6,6 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
-	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/runtime/store"
 )
 
@@ -19,19 +18,25 @@ type checker struct {
 	nodes    map[string]*v1.Node
 	// leastReady, where set, is how many tasks of a service must be ready after every commit.
 	leastReady map[string]int
-	turned     map[string]time.Time       // when a node's state last changed
-	heard      map[string]time.Time       // when a node was last heard by any leader
-	names      map[string]int64           // every task name ever used, with the uid that used it
-	slots      map[string]string          // the live task of each slot
-	used       map[string]v1.ResourceList // reserved on each node by tasks that have not ended
-	ended      map[string]int             // how often the process of a task had been started when the task was given up
-	authors    map[meta.Key]string        // who wrote an object last, where that was a controller that was told so
+	// mostLive, where set, is how many tasks of a service there may be after every commit.
+	mostLive map[string]int
+	times    v1.ClusterSpec             // of silence
+	turned   map[string]time.Time       // when a node's state last changed
+	heard    map[string]time.Time       // when a node was last heard by any leader
+	names    map[string]int64           // every task name ever used, with the uid that used it
+	slots    map[string]map[string]bool // the live tasks of each slot
+	wished   map[string]time.Time       // when somebody last changed what is wanted of a node
+	used     map[string]v1.ResourceList // reserved on each node by tasks that have not ended
+	ended    map[string]int             // how often the process of a task had been started when the task was given up
+	authors  map[meta.Key]string        // who wrote an object last, where that was a controller that was told so
 }
 
 func newChecker(w *World) *checker {
-	return &checker{w: w, services: map[string]*v1.Service{}, tasks: map[string]*v1.Task{}, nodes: map[string]*v1.Node{},
-		turned: map[string]time.Time{}, heard: map[string]time.Time{}, names: map[string]int64{}, slots: map[string]string{},
+	c := &checker{w: w, services: map[string]*v1.Service{}, tasks: map[string]*v1.Task{}, nodes: map[string]*v1.Node{},
+		turned: map[string]time.Time{}, heard: map[string]time.Time{}, names: map[string]int64{}, slots: map[string]map[string]bool{}, wished: map[string]time.Time{},
 		used: map[string]v1.ResourceList{}, ended: map[string]int{}, authors: map[meta.Key]string{}}
+	c.times.Default()
+	return c
 }
 
 // commit checks what one commit changed. Removals come first: a replacement is one commit.
@@ -54,7 +59,13 @@ func (c *checker) commit(b store.Batch) {
 			c.node(o)
 		case *v1.Service:
 			c.service(o)
+		case *v1.Cluster:
+			c.times = o.Spec
 		case nil:
+			if ch.Key.Kind == "Node" {
+				c.mayRemove(ch.Key)
+				delete(c.nodes, ch.Key.Name)
+			}
 			if ch.Key.Kind == "Service" {
 				c.mayRemove(ch.Key)
 				delete(c.services, ch.Key.Name)
@@ -91,6 +102,9 @@ func (c *checker) node(n *v1.Node) {
 		c.heard[name] = c.w.now // it made itself known: a sign of life
 	} else {
 		c.mayChange(old, n, name)
+		if old.Spec != n.Spec {
+			c.wished[name] = c.w.now
+		}
 	}
 	if old != nil && old.Status.State == n.Status.State {
 		return
@@ -99,12 +113,12 @@ func (c *checker) node(n *v1.Node) {
 	silent := c.w.now.Sub(c.heard[name])
 	switch n.Status.State {
 	case v1.NodeReady:
-		if silent >= nodes.SuspectAfter {
+		if silent >= time.Duration(c.times.SuspectAfter) {
 			c.w.fail("%s: called ready after %s of silence", n.Key(), silent)
 		}
 	case v1.NodeSuspect, v1.NodeDown:
 		silent += 2 * c.w.Skew // of the clock that says when the node made itself known
-		if silent < nodes.SuspectAfter || n.Status.State == v1.NodeDown && silent < nodes.DownAfter {
+		if silent < time.Duration(c.times.SuspectAfter) || n.Status.State == v1.NodeDown && silent < time.Duration(c.times.DownAfter) {
 			c.w.fail("%s: called %s after %s of silence", n.Key(), n.Status.State, silent)
 		}
 	}
@@ -112,6 +126,17 @@ func (c *checker) node(n *v1.Node) {
 
 // stillReady holds updates to what they promise.
 func (c *checker) stillReady() {
+	for name, most := range c.mostLive {
+		there := 0
+		for _, t := range c.tasks {
+			if t.Spec.Service == name && live(t) {
+				there++
+			}
+		}
+		if there > most {
+			c.w.fail("there are %d tasks of %s; at most %d may be", there, name, most)
+		}
+	}
 	for name, least := range c.leastReady {
 		ready := 0
 		for _, t := range c.tasks {

@@ -64,10 +64,11 @@ type node struct {
 	// excused counts, by task, the starts that faults account for.
 	excused map[string]int
 	off     bool
+	pace    time.Duration // between two signs of life
 }
 
 func (w *World) newNode(name string) {
-	n := &node{excused: map[string]int{}}
+	n := &node{excused: map[string]int{}, pace: v1.DefaultHeartbeat}
 	n.actor = actor{w: w, name: name, visible: tasks.Visible(name)}
 	if w.Skew > 0 {
 		n.skew = w.upTo(2*w.Skew) - w.Skew
@@ -83,7 +84,7 @@ func (w *World) newNode(name string) {
 	n.make = func() []control.Controller {
 		return []control.Controller{
 			tasks.Controller{Node: name, Cluster: clusterID, Host: &waking{n.machine, n}},
-			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine},
+			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: func(d time.Duration) { n.pace = d }},
 			images.Controller{Cluster: clusterID, Host: n.machine},
 		}
 	}
@@ -120,7 +121,7 @@ func (n *node) beat() {
 		n.w.check.heard[n.name] = n.w.now
 		n.w.leader.beats.Beat(n.name, n.w.now)
 	}
-	n.w.timers.set(n.w.now.Add(nodes.Heartbeat), n.beat)
+	n.w.timers.set(n.w.now.Add(n.pace), n.beat)
 }
 
 // resolve asks the registry: a tag that was moved means another image.

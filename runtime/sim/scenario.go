@@ -24,6 +24,7 @@ func Rough(seed uint64) *World {
 func (w *World) Live(d time.Duration) error {
 	w.living = true
 	defer func() { w.living = false }()
+	defer w.uncordonAll()
 	for end := w.now.Add(d); w.now.Before(end); {
 		if w.chance(500) {
 			w.act()
@@ -58,6 +59,10 @@ func (w *World) act() {
 		if w.chance(500) { // and makes it anew at once
 			w.must(store.Op{Verb: store.Put, Key: key, Object: Service(name, image, w.rng.IntN(6), w.shape), Guard: store.Any})
 		}
+	case w.chance(300):
+		w.wish(w.rng.IntN(len(w.nodes)), []v1.NodeSpec{{}, {}, {Unschedulable: true}, gentle, gentle, force}[w.rng.IntN(6)])
+	case w.chance(100):
+		w.removeNode(w.rng.IntN(len(w.nodes)))
 	case w.chance(500):
 		w.pushes[image]++
 	case w.chance(400):
@@ -73,10 +78,45 @@ func (w *World) shape(s *v1.Service) {
 	if w.chance(200) {
 		s.Spec.Mode, s.Spec.Replicas = v1.Global, nil
 	}
+	if l := w.rng.IntN(10); l < 3 && s.Spec.Mode != v1.Global {
+		s.Spec.NodeLoss = []*v1.NodeLoss{{After: meta.Duration(20 * time.Second)}, {After: meta.Duration(5 * time.Minute)}, {Action: v1.Keep}}[l]
+	}
 	s.Spec.Resources.Reservations = v1.ResourceList{CPU: meta.CPU(100 * w.rng.IntN(3)), Memory: meta.Bytes(w.rng.IntN(3)) << 28}
 	s.Spec.Restart.Policy = []v1.RestartPolicy{"", "", v1.RestartOnFailure, v1.RestartNever}[w.rng.IntN(4)]
 	if s.SetDefaults(); w.chance(300) {
 		s.Spec.Restart.MaxAttempts = 2
+	}
+}
+
+// The ways to drain.
+var (
+	gentle = v1.NodeSpec{Unschedulable: true, Drain: v1.DrainGentle}
+	force  = v1.NodeSpec{Unschedulable: true, Drain: v1.DrainForce}
+)
+
+// wish says what somebody wants of a node, if it has made itself known.
+func (w *World) wish(node int, spec v1.NodeSpec) {
+	o, err := w.store.Get(context.Background(), meta.Key{Kind: "Node", Name: w.nodes[node].name})
+	if err != nil {
+		return
+	}
+	n := o.Clone().(*v1.Node)
+	n.Spec = spec
+	w.must(store.Op{Verb: store.Put, Key: n.Key(), Object: n, Guard: store.Any})
+}
+
+// removeNode removes a node if people may.
+func (w *World) removeNode(node int) {
+	key := meta.Key{Kind: "Node", Name: w.nodes[node].name}
+	err := w.User(store.Op{Verb: store.Delete, Key: key, Guard: store.Any})
+	if err != nil && !errors.Is(err, store.ErrForbidden) && !errors.Is(err, store.ErrNotFound) {
+		w.fail("user: %v", err)
+	}
+}
+
+func (w *World) uncordonAll() {
+	for i := range w.nodes {
+		w.wish(i, v1.NodeSpec{})
 	}
 }
 

@@ -36,6 +36,9 @@ func (c *checker) born(t *v1.Task) {
 		c.w.fail("%s: its name was used before", t.Key())
 	}
 	c.names[n] = t.Metadata.UID
+	if live(t) {
+		c.alone(t)
+	}
 	s := c.services[t.Spec.Service]
 	if s == nil || s.Metadata.UID != t.Metadata.Owner.UID {
 		return
@@ -94,6 +97,9 @@ func (c *checker) removed(t *v1.Task) {
 	if t == nil || len(t.Metadata.Finalizers) == 0 {
 		return
 	}
+	if c.nodes[t.Spec.Node] == nil || c.w.now.Sub(c.turned[t.Spec.Node]) <= c.w.Lag {
+		return // on a node that was removed, as far as the leader knows, it ends when that hears of it
+	}
 	if s, there := c.w.byName[t.Spec.Node].machine.Look(t.Metadata.Name); there && s.UID == t.Metadata.UID {
 		c.w.fail("%s is gone from the store and still %s on %s", t.Key(), s.Phase, t.Spec.Node)
 	}
@@ -106,6 +112,9 @@ func (c *checker) bound(t *v1.Task) {
 	if n == nil || known && n.Status.State != v1.NodeReady {
 		c.w.fail("%s: bound to %s, which is not ready", t.Key(), t.Spec.Node)
 		return
+	}
+	if n.Spec.Unschedulable && t.Spec.OnlyNode == "" && c.w.now.Sub(c.wished[t.Spec.Node]) > c.w.Lag {
+		c.w.fail("%s: bound to %s, which is cordoned", t.Key(), t.Spec.Node)
 	}
 	if only := t.Spec.OnlyNode; only != "" && only != t.Spec.Node {
 		c.w.fail("%s: bound to %s and belongs to %s", t.Key(), t.Spec.Node, only)
@@ -127,21 +136,36 @@ func slotKey(t *v1.Task) string {
 }
 
 func (c *checker) enter(t *v1.Task) {
-	if live(t) {
-		k := slotKey(t)
-		if other, held := c.slots[k]; held && other != t.Metadata.Name {
-			c.w.fail("slot %s is held by %s and %s", k, other, t.Metadata.Name)
+	if k := slotKey(t); live(t) {
+		if c.slots[k] == nil {
+			c.slots[k] = map[string]bool{}
 		}
-		c.slots[k] = t.Metadata.Name
+		c.slots[k][t.Metadata.Name] = true
 	}
 	c.reserve(t, 1)
 }
 
 func (c *checker) leave(t *v1.Task) {
-	if k := slotKey(t); live(t) && c.slots[k] == t.Metadata.Name {
-		delete(c.slots, k)
+	if k := slotKey(t); live(t) {
+		delete(c.slots[k], t.Metadata.Name)
 	}
 	c.reserve(t, -1)
+}
+
+// alone: a slot is held by one task. A second one is made beside it only where the first has to leave its node.
+func (c *checker) alone(t *v1.Task) {
+	k := slotKey(t)
+	for _, name := range meta.SortedKeys(c.slots[k]) {
+		if other := c.tasks[name]; name != t.Metadata.Name && (len(c.slots[k]) > 2 || !c.drained(other.Spec.Node)) {
+			c.w.fail("slot %s is held by %s and %s", k, name, t.Metadata.Name)
+		}
+	}
+}
+
+// drained tells whether a node is drained, as far as the leader can know.
+func (c *checker) drained(node string) bool {
+	n := c.nodes[node]
+	return n != nil && n.Spec.Drain != "" || c.w.now.Sub(c.wished[node]) <= c.w.Lag
 }
 
 func (c *checker) reserve(t *v1.Task, sign int64) {

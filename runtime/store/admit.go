@@ -96,6 +96,11 @@ func (a *admitted) deletion(kind *meta.Kind, op Op, old meta.Object) (Op, error)
 	case old == nil:
 		return op, fmt.Errorf("%s: %w", op.Key, ErrNotFound)
 	}
+	if kind.Removable != nil {
+		if why := kind.Removable(old); why != "" {
+			return op, fmt.Errorf("delete %s: %w: %s", op.Key, ErrForbidden, why)
+		}
+	}
 	if op.Guard == Any {
 		op.Guard = old.Meta().Revision
 	}
@@ -110,8 +115,11 @@ func (a *admitted) deletion(kind *meta.Kind, op Op, old meta.Object) (Op, error)
 }
 
 func (a *admitted) change(kind *meta.Kind, op Op, old meta.Object) (Op, error) {
-	if !kind.UserWrites {
+	switch {
+	case !kind.Written():
 		return op, fmt.Errorf("write %s: %w: this kind is written by the system only", op.Key, ErrForbidden)
+	case !kind.UserWrites && old == nil:
+		return op, fmt.Errorf("write %s: %w: this kind is made by the system; people change what is there", op.Key, ErrForbidden)
 	}
 	if op.Object == nil || op.Object.Key() != op.Key {
 		return op, fmt.Errorf("write %s: %w: the object that is written has another name or kind", op.Key, ErrForbidden)
@@ -119,7 +127,11 @@ func (a *admitted) change(kind *meta.Kind, op Op, old meta.Object) (Op, error) {
 	o := op.Object.Clone()
 	o.SetDefaults()
 	invalid := &InvalidError{Key: op.Key}
-	if o.Validate(&invalid.Problems); invalid.Err() != nil {
+	o.Validate(&invalid.Problems)
+	if kind.Fixed != nil && old != nil {
+		kind.Fixed(old, o, &invalid.Problems)
+	}
+	if invalid.Err() != nil {
 		return op, invalid
 	}
 	if err := a.inherit(kind, o, old); err != nil {

@@ -115,7 +115,8 @@ func TestAdmitRefuses(t *testing.T) {
 	}{
 		{"an invalid object", put(service("web", "NOT AN IMAGE")), nil, "spec.image"},
 		{"a bad name", put(service("Web", "hello:1")), nil, "metadata.name"},
-		{"a kind of the system", put(meta.New[v1.Node]("n2")), store.ErrForbidden, "Node/n2"},
+		{"to make a node", put(meta.New[v1.Node]("n2")), store.ErrForbidden, "Node/n2"},
+		{"a kind of the system", put(meta.New[v1.Event]("n2")), store.ErrForbidden, "Event/n2"},
 		{"to create a task", put(meta.New[v1.Task]("t")), store.ErrForbidden, "Task/t"},
 		{"to delete a node", remove("Node", "n1"), store.ErrForbidden, "Node/n1"},
 		{"an unknown kind", remove("Tusk", "t"), store.ErrForbidden, "unknown kind"},
@@ -140,6 +141,25 @@ func TestAdmitRefuses(t *testing.T) {
 }
 
 // All that is wrong is told at once.
+// People write what they want of a node, and neither what it is nor whether it is.
+func TestAdmitWishesOfANode(t *testing.T) {
+	node := meta.New[v1.Node]("n1")
+	node.Status.State = v1.NodeReady
+	in, mem := door(node)
+	wish := meta.New[v1.Node]("n1")
+	wish.Spec.Unschedulable, wish.Spec.Drain, wish.Status.State = true, v1.DrainGentle, v1.NodeDown
+	wish.Metadata.Labels = map[string]string{"zone": "a"}
+	commit(t, in, put(wish))
+	o, _ := mem.Get(t.Context(), wish.Key())
+	if n := o.(*v1.Node); n.Spec != wish.Spec || n.Status.State != v1.NodeReady || n.Metadata.Labels["zone"] != "a" || n.Metadata.Generation != 1 {
+		t.Errorf("%+v", n)
+	}
+	wish.Spec.Unschedulable = false
+	if _, err := in.Commit(t.Context(), put(wish)); err == nil || !strings.Contains(err.Error(), "spec.unschedulable") {
+		t.Errorf("drained and open: %v", err)
+	}
+}
+
 func TestAdmitTellsAll(t *testing.T) {
 	in, _ := door()
 	_, err := in.Commit(t.Context(), put(service("a", "BAD IMAGE")), put(service("b", "")), put(meta.New[v1.Node]("n")))

@@ -22,6 +22,18 @@ type Recorder struct {
 	// Event makes the object for a note, as for an engine.
 	Event func(find func(meta.Key) (meta.Object, bool), source string, n control.Note, now time.Time) meta.Object
 	Now   func() time.Time
+	// Done, where set, is told of each object that somebody changed, after the commit. It must not block.
+	Done func(Deed)
+}
+
+// Deed is one change of one object by somebody. Revision is 0 where the answer to the commit was lost.
+type Deed struct {
+	At       time.Time
+	Author   string
+	Revision store.Revision
+	Verb     string
+	Key      meta.Key
+	Fields   []string // paths that changed, without values
 }
 
 // Over returns the store with a recorder in front. Commits without an author pass as they are.
@@ -46,8 +58,9 @@ func (r *recorded) Commit(ctx context.Context, ops ...store.Op) (store.Revision,
 	}
 	d := control.Decision{Source: author, At: r.Now()}
 	all := slices.Clone(ops)
+	fields := map[meta.Key][]string{}
 	for _, op := range ops {
-		deed, ok, err := r.deed(ctx, op)
+		deed, ok, err := r.deed(ctx, op, fields)
 		if err != nil {
 			return 0, err
 		}
@@ -65,7 +78,19 @@ func (r *recorded) Commit(ctx context.Context, ops ...store.Op) (store.Revision,
 		d.Revision = rev
 		r.Trace.Add(d)
 	}
+	if err == nil || errors.Is(err, store.ErrUnknown) {
+		r.tellDone(d, fields)
+	}
 	return rev, err
+}
+
+func (r *recorded) tellDone(d control.Decision, fields map[meta.Key][]string) {
+	if r.Done == nil {
+		return
+	}
+	for _, deed := range d.Deeds {
+		r.Done(Deed{At: d.At, Author: d.Source, Revision: d.Revision, Verb: string(deed.Done), Key: deed.Key, Fields: fields[deed.Key]})
+	}
 }
 
 func (r *recorded) find(ctx context.Context) func(meta.Key) (meta.Object, bool) {
@@ -75,8 +100,8 @@ func (r *recorded) find(ctx context.Context) func(meta.Key) (meta.Object, bool) 
 	}
 }
 
-// deed says what an operation will do; false if nothing that concerns people.
-func (r *recorded) deed(ctx context.Context, op store.Op) (control.Deed, bool, error) {
+// deed says what an operation will do, and to which fields; false if nothing that concerns people.
+func (r *recorded) deed(ctx context.Context, op store.Op, fields map[meta.Key][]string) (control.Deed, bool, error) {
 	d := control.Deed{Key: op.Key, Done: control.Created}
 	if op.Verb == store.Check || op.Key.Kind == v1.EventKind.Name || op.Verb == store.Put && op.Guard == store.Absent {
 		return d, op.Verb == store.Put && op.Guard == store.Absent, nil
@@ -92,7 +117,11 @@ func (r *recorded) deed(ctx context.Context, op store.Op) (control.Deed, bool, e
 		d.Done = control.Deleted
 		return d, old.Meta().Deleted.IsZero(), nil
 	}
-	d.Done, d.Because = control.Changed, fieldsOf(old, op.Object)
+	changes := manifest.Changes(old, op.Object)
+	for _, c := range changes {
+		fields[op.Key] = append(fields[op.Key], c.Path)
+	}
+	d.Done, d.Because = control.Changed, fieldsOf(changes)
 	return d, d.Because != "", nil
 }
 
@@ -114,8 +143,7 @@ const (
 )
 
 // fieldsOf writes what differs in a few words. Variables of the environment may hold secrets: their values are left out.
-func fieldsOf(from, to meta.Object) string {
-	changes := manifest.Changes(from, to)
+func fieldsOf(changes []manifest.FieldChange) string {
 	var words []string
 	for i, c := range changes {
 		if i == maxFields && len(changes) > maxFields+1 {

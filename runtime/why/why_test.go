@@ -15,6 +15,7 @@ import (
 	"warren.io/warren/controllers/reconciler"
 	"warren.io/warren/controllers/scheduler"
 	"warren.io/warren/runtime/control"
+	"warren.io/warren/runtime/manifest"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/memstore"
 )
@@ -234,7 +235,7 @@ func TestFieldWords(t *testing.T) {
 	from.Spec.Image, to.Spec.Image = "a", "b"
 	to.Spec.Env = v1.Env{{Name: "PASSWORD", Value: "secret"}}
 	to.Spec.Hostname = strings.Repeat("x", 60)
-	got := fieldsOf(from, to)
+	got := fieldsOf(manifest.Changes(from, to))
 	if got != "spec.env[PASSWORD] changed, spec.hostname changed, spec.image a -> b" {
 		t.Error(got)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -37,6 +38,6 @@ func TestCases(t *testing.T) {
 	controltest.Run(t, func(t *testing.T, c *controltest.Case) control.Controller {
 		m := machine{c: c}
 		c.Decode(t, "refuse", &m.refuse)
-		return Controller{Node: "n1", Cluster: "x", Machine: m, Network: m}
+		return Controller{Node: "n1", Cluster: "x", Machine: m, Network: m, Pace: func(time.Duration) {}}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -21,6 +22,8 @@ type Controller struct {
 	Cluster string // id of the cluster that this node belongs to
 	Machine host.Machine
 	Network host.Network
+	// Pace is told how often this node shall give a sign of life.
+	Pace func(heartbeat time.Duration)
 }
 
 // Contract implements control.Controller.
@@ -34,9 +37,13 @@ func (Controller) Contract() control.Contract {
 
 // Reconcile implements control.Controller.
 func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (control.Result, error) {
-	if cluster, ok := control.Get[v1.Cluster](tx, v1.ClusterName); !ok || cluster.Spec.ID != c.Cluster {
+	cluster, ok := control.Get[v1.Cluster](tx, v1.ClusterName)
+	if !ok || cluster.Spec.ID != c.Cluster {
 		return control.Result{}, nil
 	}
+	times := cluster.Spec
+	times.Default()
+	c.Pace(time.Duration(times.Heartbeat))
 	n, ok := control.Get[v1.Node](tx, c.Node)
 	if !ok {
 		n = meta.New[v1.Node](c.Node)

@@ -52,8 +52,9 @@ func (c *Conn) Renew(ctx context.Context, csr []byte) ([]byte, error) {
 }
 
 // Heartbeat gives a sign of life again and again, until one is not answered before the next but one is due. Answered is called
-// for each that is. It returns why it ended: ErrSilent where the connection is there, but nothing comes through.
-func (c *Conn) Heartbeat(ctx context.Context, every time.Duration, answered func()) error {
+// for each that is. It returns why it ended: ErrSilent where the connection is there, but nothing comes through. A time that comes
+// from pace is the one between two signs from then on; every keeps it for the next call.
+func (c *Conn) Heartbeat(ctx context.Context, every *time.Duration, pace <-chan time.Duration, answered func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.nodes.Heartbeat(ctx)
@@ -71,9 +72,9 @@ func (c *Conn) Heartbeat(ctx context.Context, every time.Duration, answered func
 			}
 		}
 	}()
-	silence := time.NewTimer(2 * every)
+	silence := time.NewTimer(2 * *every)
 	defer silence.Stop()
-	next := time.NewTicker(every)
+	next := time.NewTicker(*every)
 	defer next.Stop()
 	for _ = stream.Send(&api.HeartbeatRequest{}); ; { // an error of Send comes with the answer, too
 		select {
@@ -81,8 +82,11 @@ func (c *Conn) Heartbeat(ctx context.Context, every time.Duration, answered func
 			if err != nil {
 				return c.explain(ctx, err)
 			}
-			silence.Reset(2 * every)
+			silence.Reset(2 * *every)
 			answered()
+		case *every = <-pace:
+			next.Reset(*every)
+			silence.Reset(2 * *every)
 		case <-next.C:
 			_ = stream.Send(&api.HeartbeatRequest{})
 		case <-silence.C:
