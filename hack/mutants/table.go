@@ -12,6 +12,7 @@ const (
 	update    = "UpdateOneAtATime$"
 	partition = "Partition$"
 	room      = "RoomComesFree$"
+	ended     = "EndedStaysEnded$"
 	drain     = "Drain$"
 	removed   = "RemoveNode$"
 	loss      = "NodeLoss$"
@@ -65,7 +66,7 @@ var mutants = []mutant{
 	{"agent: obeys an empty store", "controllers/agent/tasks/tasks.go", "!ok || cluster.Spec.ID != c.Cluster {", "ok && cluster.Spec.ID != c.Cluster {", seeds},
 	{"agent: the finalizer stays", "controllers/agent/tasks/tasks.go", "tx.Finalize(t, !d.gone)", "tx.Finalize(t, true)", seeds},
 	{"agent: the finalizer goes too early", "controllers/agent/tasks/decide.go", "d.gone = s == nil", "d.gone = true", seeds},
-	{"agent: ended tasks are started again", "controllers/agent/tasks/decide.go", "case d.status.Phase.Terminal():", "case d.status.Phase.Terminal() && s != nil:", seeds},
+	{"agent: ended tasks are started again", "controllers/agent/tasks/decide.go", "case d.status.Phase.Terminal():", "case d.status.Phase.Terminal() && s != nil:", ended},
 	{"agent: the phase goes back", "controllers/agent/tasks/decide.go", "if order[p] > order[d.status.Phase] {", "if order[p] >= 0 {", seeds},
 	{"agent: a restart takes what the tag means now", "controllers/agent/tasks/decide.go", "cmp.Or(t.Spec.ImageDigest, d.status.ImageDigest)",
 		"cmp.Or(t.Spec.ImageDigest)", seeds},

@@ -159,6 +159,20 @@ func TestPartition(t *testing.T) {
 	settle(t, w, 2*time.Minute)
 }
 
+// What was given up is not started again, also when nothing of it is left on its machine.
+func TestEndedStaysEnded(t *testing.T) {
+	w := New(Config{Seed: 6, Nodes: 1, Lag: 50 * time.Millisecond, StepTime: time.Second})
+	put(t, w, Service("once", "hello:1", 1, func(s *v1.Service) { s.Spec.Restart.Policy = v1.RestartNever }))
+	settle(t, w, time.Minute)
+	w.Crash(0, 1)
+	settle(t, w, time.Minute)
+	w.Vanish(0)
+	settle(t, w, time.Minute)
+	if st := w.check.services["once"].Status; st.Ready != 0 {
+		t.Fatalf("it runs again: %+v", st)
+	}
+}
+
 // An agent that is cut off in the middle of its reports still starts again what crashes.
 func TestCutOffAgentRestarts(t *testing.T) {
 	for lag := range 20 {
