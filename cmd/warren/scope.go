@@ -28,9 +28,19 @@ func workerRights(node string) store.Rights {
 					return fmt.Errorf("it is not of node %s", node)
 				}
 			}
+			if kindOf(old, new) == v1.NodeKind.Name && (old == nil || new == nil) {
+				return fmt.Errorf("a worker's node is made by joining and removed at a manager; to come back: warren reset there, and join anew")
+			}
 			return permit(old, new)
 		},
 	}
+}
+
+func kindOf(old, new meta.Object) string {
+	if new == nil {
+		new = old
+	}
+	return new.Key().Kind
 }
 
 func shown(node string, o meta.Object) meta.Object {

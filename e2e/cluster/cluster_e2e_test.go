@@ -50,9 +50,53 @@ func TestWorkers(t *testing.T) {
 	c.rebooted(m, a)
 }
 
+// TestNodesGo: tasks leave a worker that is drained, one after its successor serves; a worker that is removed stays so until it
+// joins anew, and may then be called as before.
+func TestNodesGo(t *testing.T) {
+	c := newCluster(t)
+	m, a := c.machine("m"), c.machine("a")
+	m.manager()
+	m.awaitNodes(v1.NodeReady, "m")
+	a.join(m)
+	m.awaitNodes(v1.NodeReady, "a")
+	c.images(m, a)
+	m.apply(strings.Replace(web, "replicas: 3", "replicas: 2", 1))
+	before := m.settled(2, "m", "a")
+	m.ctl("node", "drain", "a", "--timeout", "1m")
+	after := m.settled(2, "m")
+	c.same("a is drained", on(before, "m"), after)
+	old, next := on(before, "a")[0], ""
+	for _, x := range after {
+		if x.Spec.Slot == old.Spec.Slot {
+			next = x.Metadata.Name
+		}
+	}
+	if why := m.ctl("why", "task/"+old.Metadata.Name); !strings.Contains(why, next) || !strings.Contains(why, "drain") {
+		t.Errorf("the task that was moved to %s:\n%s", next, why)
+	}
+	m.ctl("node", "uncordon", "a")
+	m.ctl("node", "rm", "a", "--force")
+	c.await("the removed worker hears that it is not wanted", func() bool {
+		data, _ := os.ReadFile(a.logs)
+		return strings.Contains(string(data), "to come back: warren reset there")
+	})
+	if nodes := items[v1.Node](m, "nodes"); len(nodes) != 1 {
+		t.Errorf("%d nodes after one of two was removed", len(nodes))
+	}
+	if err := a.Kill(hosts.Warren); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := a.command(warren, "reset", "--yes").CombinedOutput(); err != nil {
+		t.Fatalf("reset: %v %s", err, out)
+	}
+	a.join(m)
+	m.awaitNodes(v1.NodeReady, "a")
+	c.same("a is back", after, m.settled(2, "m"))
+}
+
 // images brings the image to all machines, from the manager.
-func (c *cluster) images(m, a, b *machine) {
-	for _, x := range []*machine{m, a, b} {
+func (c *cluster) images(m, a *machine, more ...*machine) {
+	for _, x := range append([]*machine{m, a}, more...) {
 		c.await("containers of "+x.Name+" are up", func() bool {
 			_, _, err := m.try("image", "import", helloTar, "--node", x.Name)
 			return err == nil

@@ -29,7 +29,7 @@ func (s *story) because(d control.Decision, deed control.Deed) string {
 	}
 	from := deed.From
 	if from.Name == "" {
-		return deed.Because
+		return deed.Because + s.behind(deed)
 	}
 	for _, by := range s.Decisions {
 		if by.Seen != 0 || by.Revision > d.Revision {
@@ -45,6 +45,18 @@ func (s *story) because(d control.Decision, deed control.Deed) string {
 		return deed.Because + "; " + who
 	}
 	return deed.Because
+}
+
+// behind adds why the successor was made, where a task left for one that had come before: a drain.
+func (s *story) behind(gone control.Deed) string {
+	for _, d := range s.Decisions {
+		for _, x := range d.Deeds {
+			if x.Done == control.Created && gone.Done == control.Deleted && strings.HasPrefix(gone.Because, x.Key.Name+" ") {
+				return ", which was made because " + x.Because
+			}
+		}
+	}
+	return ""
 }
 
 // changedBy tells the last change of a thing as its event has it: what is left after a restart of warren.
