@@ -3,6 +3,7 @@ package quorum
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"expvar"
 	"fmt"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/features"
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -23,6 +25,10 @@ const (
 	// A member without peers has nobody to tell that it lives, so its clock may be slow: it costs processor time.
 	tick          = 500 // ms
 	electionTicks = 3
+	// One that has others says every tick that it lives. Who hears nothing for 8 to 15 ticks, by chance, asks for votes: the
+	// first of two after 1.0 s at the median. Less would take a card that is slow for a moment for a dead member.
+	peerTick          = 100 // ms
+	peerElectionTicks = 8
 	// nowhere is the address of a member without peers. Nothing listens there; etcd demands one.
 	nowhere = "http://127.0.0.1:0"
 	// largest is what one commit may weigh. The log's own limit is 10 MB an entry.
@@ -41,7 +47,7 @@ func (q *Quorum) settings() (config.ServerConfig, error) {
 		return config.ServerConfig{}, err
 	}
 	log := q.zap()
-	return config.ServerConfig{
+	c := config.ServerConfig{
 		Name: q.config.Name, DataDir: q.config.DataDir, PeerURLs: here, Logger: log,
 		// The token makes the ids of a new cluster unique. An existing directory has its own.
 		NewCluster: true, InitialClusterToken: rand.Text(), InitialPeerURLsMap: types.URLsMap{q.config.Name: here},
@@ -54,18 +60,20 @@ func (q *Quorum) settings() (config.ServerConfig, error) {
 		BackendBatchInterval: time.Second,
 		// No AutoCompaction: see tidy. No corruption checks: they run by the clock.
 		WarningApplyDuration: time.Second, WarningUnaryRequestDuration: 2 * time.Second,
-		StrictReconfigCheck: true, MaxLearners: 1, BcryptCost: 10, // nobody logs in; 0 would be warned of
+		StrictReconfigCheck: true, MaxLearners: learners, BcryptCost: 10, // nobody logs in; 0 would be warned of
 		V2Deprecation:     config.V2DeprDefault,
 		ServerFeatureGate: features.NewDefaultServerFeatureGate(q.config.Name, log),
-	}, nil
+	}
+	if q.config.Peer.set() {
+		c.TickMs, c.ElectionTicks = peerTick, peerElectionTicks
+		c.PeerTLSInfo, c.PeerURLs, err = q.config.Peer.etcd()
+		c.InitialPeerURLsMap = types.URLsMap{q.config.Name: c.PeerURLs}
+	}
+	return c, err
 }
 
 // boot opens the files and starts the server, in a goroutine of its own as etcd ends the one in which it fails fatally.
-func (q *Quorum) boot() error {
-	settings, err := q.settings()
-	if err != nil {
-		return err
-	}
+func (q *Quorum) boot(settings config.ServerConfig) error {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -74,16 +82,35 @@ func (q *Quorum) boot() error {
 				q.stop(fmt.Errorf("%w: etcd: %v", ErrBroken, r))
 			}
 		}()
-		server, err := etcdserver.NewServer(settings)
-		if err != nil {
-			q.stop(fmt.Errorf("etcd: %w", err))
-			return
+		if err := q.open(settings); err != nil {
+			q.stop(err)
 		}
-		server.Start()
-		q.server = server
 	}()
 	<-over
-	return q.Err()
+	return damaged(q.Err())
+}
+
+func (q *Quorum) open(settings config.ServerConfig) error {
+	server, err := etcdserver.NewServer(settings)
+	if err != nil {
+		return fmt.Errorf("etcd: %w", err)
+	}
+	if settings.NewCluster && len(server.Cluster().Members()) > 1 { // compare with the others before it takes part
+		if err := server.CorruptionChecker().InitialCheck(); err != nil {
+			return fmt.Errorf("%w: %w: %w", ErrBroken, ErrCorrupt, err)
+		}
+	}
+	server.Start()
+	q.server = server
+	return nil
+}
+
+// damaged adds the class to errors of etcd that mean damage.
+func damaged(err error) error {
+	if errors.Is(err, wal.ErrCRCMismatch) || errors.Is(err, walpb.ErrCRCMismatch) || errors.Is(err, wal.ErrFileNotFound) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
 }
 
 // ready waits until the member takes commits.

@@ -95,10 +95,8 @@ func (q *Quorum) makeRoom(ctx context.Context) error {
 	if used > q.config.Quota*3/4 {
 		return fmt.Errorf("make room: %w: %d of %d MiB are in use; delete what is not needed", store.ErrNoSpace, used>>20, q.config.Quota>>20)
 	}
-	if err := q.room(used + q.config.MinFree); err != nil { // the database is written anew beside the old one
-		return fmt.Errorf("make room: %w", err)
-	}
-	if err := q.server.Defragment(); err != nil {
+	q.tidyOthers(ctx)
+	if err := q.defragment(); err != nil {
 		return fmt.Errorf("make room: %w", err)
 	}
 	if _, err := q.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {

@@ -1,0 +1,190 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
+
+	"warren.io/warren/runtime/store"
+)
+
+// ErrQuorum means that a change was refused because the managers that remain could not commit any more.
+var ErrQuorum = errors.New("too few managers would be left")
+
+// Member is one of the managers that keep the store.
+type Member struct {
+	Name      string
+	ID        uint64
+	URL       string // where the others reach it
+	Learner   bool   // it receives everything and has no vote yet
+	Leader    bool
+	Reachable bool // it answered just now
+}
+
+// Members lists all members by id, as this one knows them, and asks each whether it is there.
+func (q *Quorum) Members(ctx context.Context) ([]Member, error) {
+	if err := q.down(); err != nil {
+		return nil, fmt.Errorf("list managers: %w", err)
+	}
+	return q.called(ctx, q.known()), nil
+}
+
+// known lists the members without asking them.
+func (q *Quorum) known() []Member {
+	lead := q.server.Leader()
+	var out []Member
+	for _, m := range q.server.Cluster().Members() {
+		x := Member{Name: m.Name, ID: uint64(m.ID), Learner: m.IsLearner, Leader: m.ID == lead}
+		if len(m.PeerURLs) > 0 {
+			x.URL = m.PeerURLs[0]
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// called finds out which of the members answer.
+func (q *Quorum) called(ctx context.Context, members []Member) []Member {
+	ctx, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range members {
+		m := &members[i]
+		if m.ID == uint64(q.server.MemberID()) {
+			m.Reachable = true
+		} else if q.caller != nil {
+			all.Go(func() { m.Reachable = q.answers(ctx, m.URL) })
+		}
+	}
+	all.Wait()
+	return members
+}
+
+func (q *Quorum) answers(ctx context.Context, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/raft/probing", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := q.caller.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// votes counts the members that vote, and those of them that are reachable.
+func votes(members []Member) (voters, reachable int) {
+	for _, m := range members {
+		if m.Learner {
+			continue
+		}
+		voters++
+		if m.Reachable {
+			reachable++
+		}
+	}
+	return voters, reachable
+}
+
+func majority(voters int) int { return voters/2 + 1 }
+
+// Remove takes a member out of the cluster, reachable or not. It refuses with ErrQuorum what would leave less than a
+// majority reachable. store.ErrNotFound means that there is none of that name, perhaps because it was removed already. The
+// member itself ends with ErrRemoved when it hears of it.
+func (q *Quorum) Remove(ctx context.Context, name string) error {
+	members, err := q.Members(ctx)
+	if err == nil {
+		err = q.remove(ctx, members, name)
+	}
+	if err != nil {
+		return fmt.Errorf("remove manager %q: %w", name, err)
+	}
+	q.log.Info("Removed a manager", "name", name)
+	return nil
+}
+
+func (q *Quorum) remove(ctx context.Context, members []Member, name string) error {
+	var rest []Member
+	var target *Member
+	for i, m := range members {
+		if m.Name == name {
+			target = &members[i]
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	if target == nil {
+		return store.ErrNotFound
+	}
+	voters, reachable := votes(rest)
+	switch {
+	case voters == 0:
+		return fmt.Errorf("%w: it is the only one", ErrQuorum)
+	case !target.Learner && reachable < majority(voters):
+		return fmt.Errorf("%w: %d of the %d others are reachable, %d are needed", ErrQuorum, reachable, voters, majority(voters))
+	}
+	if target.Leader && target.ID == uint64(q.server.MemberID()) {
+		if err := q.handOver(ctx, rest); err != nil {
+			return err
+		}
+	}
+	return q.change(ctx, func(ctx context.Context) error {
+		_, err := q.server.RemoveMember(ctx, target.ID)
+		return err
+	})
+}
+
+// handOver lets another voter lead, so that nobody has to wait for an election.
+func (q *Quorum) handOver(ctx context.Context, to []Member) error {
+	for _, m := range to {
+		if !m.Learner && m.Reachable {
+			return q.server.MoveLeader(ctx, uint64(q.server.MemberID()), m.ID)
+		}
+	}
+	return fmt.Errorf("%w: nobody could lead", ErrQuorum)
+}
+
+// change makes a change of the membership. etcd refuses it as long as connections are young; that passes.
+func (q *Quorum) change(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, changePatience)
+	defer cancel()
+	for {
+		attended, release, err := q.attend(ctx)
+		if err != nil {
+			return err
+		}
+		err = do(attended)
+		cause := context.Cause(attended)
+		release()
+		switch {
+		case err == nil:
+			return nil
+		case cause != nil && ctx.Err() == nil:
+			return fmt.Errorf("%w: %w", store.ErrUnknown, cause)
+		case !isYoung(err) || ctx.Err() != nil:
+			return err
+		}
+		q.pause(ctx, retry)
+	}
+}
+
+// find returns the member of a name as etcd knows it, or nil.
+func (q *Quorum) find(name string) *membership.Member {
+	for _, m := range q.server.Cluster().Members() {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// self is this member as the cluster knows it, or nil once it was removed.
+func (q *Quorum) self() *membership.Member {
+	return q.server.Cluster().Member(types.ID(q.server.MemberID()))
+}
