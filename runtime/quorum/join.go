@@ -17,7 +17,6 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/config"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
-	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 )
 
 const (
@@ -96,9 +95,6 @@ func (q *Quorum) addLearner(ctx context.Context, name, address string) error {
 		return err
 	})
 }
-
-// isYoung tells that etcd refuses a change only because connections have not lasted long enough yet.
-func isYoung(err error) bool { return errors.Is(err, etcderrors.ErrUnhealthy) }
 
 // Exists tells whether a member that has joined or begun a cluster lies in a directory; it can be started. False means
 // that there is none, or one that did not come so far.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
@@ -15,6 +16,9 @@ import (
 
 // ErrQuorum means that a change was refused because the managers that remain could not commit any more.
 var ErrQuorum = errors.New("too few managers would be left")
+
+// handOverPatience is how long another member may take to begin to lead.
+const handOverPatience = 2 * time.Second
 
 // Member is one of the managers that keep the store.
 type Member struct {
@@ -142,6 +146,8 @@ func (q *Quorum) remove(ctx context.Context, members []Member, name string) erro
 
 // handOver lets another voter lead, so that nobody has to wait for an election.
 func (q *Quorum) handOver(ctx context.Context, to []Member) error {
+	ctx, cancel := context.WithTimeout(ctx, handOverPatience)
+	defer cancel()
 	for _, m := range to {
 		if !m.Learner && m.Reachable {
 			return q.server.MoveLeader(ctx, uint64(q.server.MemberID()), m.ID)
@@ -150,28 +156,20 @@ func (q *Quorum) handOver(ctx context.Context, to []Member) error {
 	return fmt.Errorf("%w: nobody could lead", ErrQuorum)
 }
 
-// change makes a change of the membership. etcd refuses it as long as connections are young; that passes.
+// change makes a change of the membership.
 func (q *Quorum) change(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, changePatience)
 	defer cancel()
-	for {
-		attended, release, err := q.attend(ctx)
-		if err != nil {
-			return err
-		}
-		err = do(attended)
-		cause := context.Cause(attended)
-		release()
-		switch {
-		case err == nil:
-			return nil
-		case cause != nil && ctx.Err() == nil:
-			return fmt.Errorf("%w: %w", store.ErrUnknown, cause)
-		case !isYoung(err) || ctx.Err() != nil:
-			return err
-		}
-		q.pause(ctx, retry)
+	attended, release, err := q.attend(ctx)
+	if err != nil {
+		return err
 	}
+	defer release()
+	err = do(attended)
+	if cause := context.Cause(attended); err != nil && cause != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", store.ErrUnknown, cause)
+	}
+	return err
 }
 
 // find returns the member of a name as etcd knows it, or nil.

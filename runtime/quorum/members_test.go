@@ -319,7 +319,7 @@ func TestDamagedMember(t *testing.T) {
 	n := c.nodes[2]
 	db := filepath.Join(n.config.DataDir, "member", "snap", "db")
 	for what, damage := range map[string]func([]byte) []byte{
-		"cut":    func(b []byte) []byte { return b[:len(b)/2] },
+		"cut":    func(b []byte) []byte { return b[:8192] },
 		"zeroed": func(b []byte) []byte { return make([]byte, len(b)) },
 		"gone":   func([]byte) []byte { return nil },
 	} {

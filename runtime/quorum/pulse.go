@@ -96,7 +96,10 @@ func (q *Quorum) feel() {
 	defer p.mu.Unlock()
 	switch {
 	case leader != 0:
-		p.seen, p.refusal = now, nil
+		if p.seen = now; p.refusal != nil {
+			p.refusal = nil
+			q.log.Info("There is a leader again")
+		}
 		if leader != p.leader {
 			p.leader = leader
 			p.roll(settleTime, errLeaderChanged)
@@ -132,6 +135,7 @@ func (q *Quorum) judge() {
 	}
 	p.refusal = why
 	if why != nil {
+		q.log.Info("Nothing can be committed", "reason", why.Error())
 		p.roll(0, why)
 	}
 }

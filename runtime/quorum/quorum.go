@@ -281,7 +281,8 @@ func (q *Quorum) halt() bool {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		q.server.Stop()
+		q.resign()
+		q.server.HardStop()
 	}()
 	patience := closePatience
 	if errors.Is(q.reason, ErrBroken) {
@@ -292,5 +293,24 @@ func (q *Quorum) halt() bool {
 		return true
 	case <-time.After(patience):
 		return false
+	}
+}
+
+// resign hands the lead over before this member ends, if somebody is there to take it: nobody has to wait for an election.
+func (q *Quorum) resign() {
+	if q.pulse == nil || q.server.Leader() != q.server.MemberID() || errors.Is(q.reason, ErrBroken) {
+		return
+	}
+	var others []Member
+	for _, m := range q.called(context.Background(), q.known()) {
+		if m.ID != uint64(q.server.MemberID()) {
+			others = append(others, m)
+		}
+	}
+	if _, reachable := votes(others); reachable == 0 {
+		return
+	}
+	if err := q.handOver(context.Background(), others); err != nil {
+		q.log.Info("Could not hand over the lead", "cause", err.Error())
 	}
 }

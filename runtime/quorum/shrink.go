@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,8 +16,11 @@ import (
 func (q *Quorum) shrink() error {
 	path := filepath.Join(q.config.DataDir, "member", "snap", "db")
 	info, err := os.Stat(path)
-	if err != nil || info.Size() == 0 { // there is none yet
+	if errors.Is(err, os.ErrNotExist) && q.isNew() {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	used, err := usedBytes(path)
 	switch {
