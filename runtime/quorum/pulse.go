@@ -17,8 +17,10 @@ const (
 	beat = peerTick * time.Millisecond
 	// electionPatience is how long commits wait for a new leader while a majority is reachable.
 	electionPatience = 2 * peerElectionTicks * peerTick * time.Millisecond
-	// settleTime is how long what was sent before the leader changed may still be answered; after it, it was lost.
-	settleTime = 500 * time.Millisecond
+	// settleTime is how long after a new leader's first entry what was sent before it may still be answered: its log has
+	// all that is not lost before that entry. settlePatience is how long that entry is waited for.
+	settleTime     = 50 * time.Millisecond
+	settlePatience = 2 * time.Second
 	// callEvery is how often the others are called while there is no leader.
 	callEvery = 500 * time.Millisecond
 )
@@ -45,13 +47,19 @@ func newPulse() *pulse {
 	return p
 }
 
-// roll begins a new term. The mutex is held.
-func (p *pulse) roll(wait time.Duration, cause error) {
+// roll begins a new term; the old one ends when that is closed, or at once. The mutex is held.
+func (p *pulse) roll(cause error, when <-chan struct{}) {
 	end := p.end
-	if wait == 0 {
+	if when == nil {
 		end(cause)
 	} else {
-		time.AfterFunc(wait, func() { end(cause) })
+		go func() {
+			select {
+			case <-when:
+			case <-time.After(settlePatience):
+			}
+			time.AfterFunc(settleTime, func() { end(cause) })
+		}()
 	}
 	p.term, p.end = context.WithCancelCause(context.Background())
 	close(p.changed)
@@ -78,9 +86,11 @@ func (p *pulse) age() time.Duration {
 func (q *Quorum) beats() {
 	ticks := time.NewTicker(beat)
 	defer ticks.Stop()
+	first := q.server.FirstCommitInTermNotify()
 	for {
 		changed := q.server.LeaderChangedNotify()
-		q.feel()
+		q.feel(first)
+		first = q.server.FirstCommitInTermNotify()
 		select {
 		case <-ticks.C:
 		case <-changed:
@@ -90,7 +100,8 @@ func (q *Quorum) beats() {
 	}
 }
 
-func (q *Quorum) feel() {
+// feel looks at the leader; first is closed when one of a new term has had its first entry committed.
+func (q *Quorum) feel(first <-chan struct{}) {
 	p, now, leader := q.pulse, time.Now(), q.server.Leader()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +113,7 @@ func (q *Quorum) feel() {
 		}
 		if leader != p.leader {
 			p.leader = leader
-			p.roll(settleTime, errLeaderChanged)
+			p.roll(errLeaderChanged, first)
 		}
 		return
 	case p.leader != 0:
@@ -136,7 +147,7 @@ func (q *Quorum) judge() {
 	p.refusal = why
 	if why != nil {
 		q.log.Info("Nothing can be committed", "reason", why.Error())
-		p.roll(0, why)
+		p.roll(why, nil)
 	}
 }
 

@@ -147,13 +147,11 @@ func (q *Quorum) run(ctx context.Context, settings config.ServerConfig) error {
 	if err := q.boot(settings); err != nil {
 		return err
 	}
-	alone := len(q.server.Cluster().Members()) <= 1
+	alone, err := q.ready(ctx)
 	switch {
-	case alone:
-		if err := q.ready(ctx); err != nil {
-			return err
-		}
-	case !q.config.Peer.set():
+	case err != nil:
+		return err
+	case !alone && !q.config.Peer.set():
 		return errors.New("this manager is one of several and needs an address; run it with --listen and --advertise")
 	}
 	q.client = v3client.New(q.server)

@@ -114,31 +114,37 @@ func damaged(err error) error {
 	return err
 }
 
-// ready waits until the member takes commits.
-func (q *Quorum) ready(ctx context.Context) error {
+// ready waits until the only member takes commits. Where it turns out to have others it returns false at once. The
+// database may be older than the log: that others were added may stand in the log only.
+func (q *Quorum) ready(ctx context.Context) (alone bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	go q.campaign(ctx)
+	others := make(chan struct{})
+	go q.campaign(ctx, others)
 	select {
 	case <-q.server.ReadyNotify():
-		return q.finish()
+		return true, q.finish()
+	case <-others:
+		return false, nil
 	case <-q.done:
-		return q.Err()
+		return false, q.Err()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for a leader: %w", ctx.Err())
+		return false, fmt.Errorf("wait for a leader: %w", ctx.Err())
 	}
 }
 
 // campaign makes the only member a leader at once, where raft would wait for up to two election timeouts that nobody else
 // takes the chance. The message is the one by which a leader hands over. It must not come before raft has counted as
-// applied what it found in its log: it would look through entries then that etcd may have dropped already, and panic.
-func (q *Quorum) campaign(ctx context.Context) {
-	if len(q.server.Cluster().Members()) != 1 {
-		return
-	}
+// applied what it found in its log: it would look through entries then that etcd may have dropped already, and panic. And
+// the log may name others.
+func (q *Quorum) campaign(ctx context.Context, others chan<- struct{}) {
 	id := uint64(q.server.MemberID())
 	for q.server.Leader() == 0 && ctx.Err() == nil && q.Err() == nil {
-		if s, ok := raftStatus(); ok && s.ID == id && s.Applied == s.GetCommit() {
+		if len(q.server.Cluster().Members()) > 1 {
+			close(others)
+			return
+		}
+		if s, ok := raftStatus(); ok && s.ID == id && s.Applied == s.GetCommit() && len(s.Config.Voters.IDs()) == 1 {
 			q.server.Process(ctx, &raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), From: &id, To: &id})
 		}
 		q.pause(ctx, time.Millisecond)
