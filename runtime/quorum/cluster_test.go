@@ -117,6 +117,13 @@ func (d *door) mount(h http.Handler) {
 	d.handler = h
 }
 
+type connKey struct{}
+
+// withConn is ConnContext, and lets a handler find its connection.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ConnContext(ctx, c), connKey{}, c)
+}
+
 func openDoor(p PeerConfig) (*door, error) {
 	pair, err := tls.LoadX509KeyPair(p.Cert, p.Key)
 	if err != nil {
@@ -132,7 +139,7 @@ func openDoor(p PeerConfig) (*door, error) {
 	}
 	d := &door{}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS13}
-	d.server = &http.Server{Handler: d, ConnContext: ConnContext, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
+	d.server = &http.Server{Handler: d, ConnContext: withConn, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
 	go d.server.Serve(tls.NewListener(l, config))
 	return d, nil
 }

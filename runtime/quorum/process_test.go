@@ -23,8 +23,6 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 
-	"go.etcd.io/etcd/client/pkg/v3/types"
-
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/store"
@@ -58,6 +56,7 @@ type hand struct {
 	reign store.Store
 	term  atomic.Int64
 	cut   map[string]bool
+	conns map[string][]net.Conn
 }
 
 func runMember(text string) error {
@@ -71,7 +70,7 @@ func runMember(text string) error {
 	if err != nil {
 		return err
 	}
-	h := &hand{cut: map[string]bool{}}
+	h := &hand{cut: map[string]bool{}, conns: map[string][]net.Conn{}}
 	if o.Join != nil && !Exists(config.DataDir) {
 		h.Quorum, err = Join(context.Background(), config, *o.Join)
 	} else {
@@ -106,7 +105,9 @@ func runMember(text string) error {
 func (h *hand) gatekeeper(inner http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
-		cut := h.cut[r.TLS.PeerCertificates[0].Subject.CommonName]
+		name := r.TLS.PeerCertificates[0].Subject.CommonName
+		cut := h.cut[name]
+		h.conns[name] = append(h.conns[name], r.Context().Value(connKey{}).(net.Conn))
 		h.mu.Unlock()
 		if cut {
 			http.Error(w, "cut off", http.StatusServiceUnavailable)
@@ -170,20 +171,18 @@ func (h *hand) obey(ctx context.Context, verb string, args url.Values) (a answer
 	return a, err
 }
 
-// cutOff drops everything from and to the members of these names, and hears all others.
+// cutOff ends all connections from the members of these names and takes no new ones; it hears all others. The other side
+// is told to do the same.
 func (h *hand) cutOff(names []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.cut = map[string]bool{}
 	for _, n := range names {
 		h.cut[n] = true
-	}
-	for _, m := range h.known() {
-		if h.cut[m.Name] {
-			h.server.CutPeer(types.ID(m.ID))
-		} else {
-			h.server.MendPeer(types.ID(m.ID))
+		for _, c := range h.conns[n] {
+			c.Close()
 		}
+		delete(h.conns, n)
 	}
 }
 
@@ -193,7 +192,6 @@ type remote struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	caller *http.Client
-	quiet  atomic.Bool // it may end
 }
 
 // processes starts a cluster of members in processes of their own.
