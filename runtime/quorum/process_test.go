@@ -296,11 +296,15 @@ func (r *remote) askFor(d time.Duration, verb string, args ...string) (a answer)
 	for i := 0; i+1 < len(args); i += 2 {
 		q.Set(args[i], args[i+1])
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://member/"+verb+"?"+q.Encode(), nil)
+	// A POST: what may have been sent is not sent again by itself.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://member/"+verb+"?"+q.Encode(), nil)
 	if err != nil {
 		return answer{Err: err.Error(), Class: "other"}
 	}
 	resp, err := r.caller.Do(req)
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+		return answer{Err: err.Error(), Class: "unavailable"} // nothing was sent
+	}
 	if err != nil {
 		return answer{Err: err.Error(), Class: "unknown"}
 	}

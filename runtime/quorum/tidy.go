@@ -90,14 +90,13 @@ func (q *Quorum) makeRoom(ctx context.Context) error {
 			return err
 		}
 	}
-	q.server.Backend().ForceCommit()
-	used := q.server.Backend().SizeInUse()
-	if used > q.config.Quota*3/4 {
-		return fmt.Errorf("make room: %w: %d of %d MiB are in use; delete what is not needed", store.ErrNoSpace, used>>20, q.config.Quota>>20)
-	}
 	q.tidyOthers(ctx)
 	if err := q.defragment(); err != nil {
 		return fmt.Errorf("make room: %w", err)
+	}
+	used := q.server.Backend().SizeInUse() // before the database was written anew it counted what was just freed
+	if used > q.config.Quota*3/4 {
+		return fmt.Errorf("make room: %w: %d of %d MiB are in use; delete what is not needed", store.ErrNoSpace, used>>20, q.config.Quota>>20)
 	}
 	if _, err := q.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
 		return fmt.Errorf("make room: end the alarm: %w", err)
