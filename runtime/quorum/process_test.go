@@ -192,16 +192,27 @@ type remote struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	caller *http.Client
+	run    func(program string, args ...string) *exec.Cmd
 }
 
 // processes starts a cluster of members in processes of their own.
 func processes(t testing.TB, size int) []*remote {
 	t.Helper()
-	dir := t.TempDir()
+	all := make([]*remote, size)
+	for i := range all {
+		all[i] = &remote{run: exec.Command, orders: orders{Address: freeAddress(t)}}
+	}
+	return processesOf(t, all)
+}
+
+// processesOf starts members that know how they run and where.
+func processesOf(t testing.TB, planned []*remote) []*remote {
+	t.Helper()
+	dir, size := t.TempDir(), len(planned)
 	ca := newAuthority(t, dir)
 	var all []*remote
-	for i := range size {
-		r := &remote{t: t, orders: orders{Name: fmt.Sprintf("n%d", i), Address: freeAddress(t), Keys: dir}}
+	for i, r := range planned {
+		r.t, r.Name, r.Keys = t, fmt.Sprintf("n%d", i), dir
 		r.Dir = filepath.Join(dir, r.Name)
 		if err := os.Mkdir(r.Dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -245,7 +256,7 @@ func processes(t testing.TB, size int) []*remote {
 func (r *remote) start() {
 	r.t.Helper()
 	text, _ := json.Marshal(r.orders)
-	r.cmd = exec.Command(os.Args[0], "-test.run=^$")
+	r.cmd = r.run(os.Args[0], "-test.run=^$")
 	r.cmd.Env = append(os.Environ(), childMember+"="+string(text))
 	said, err := os.OpenFile(filepath.Join(r.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
