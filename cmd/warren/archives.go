@@ -130,11 +130,21 @@ func (a *archives) file(ctx context.Context, path string) (time.Duration, error)
 		return 0, nil
 	}
 	err = fmt.Errorf("%s: %w", path, err)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) {
-		return time.Minute, err // it is not the archive's fault
+	if ofTheDisk(err) {
+		return time.Minute, err
 	}
 	a.failed[id] = err
 	return 0, err
+}
+
+// ofTheDisk tells errors that are not the archive's fault, and may be over later. Of some only the text comes through containerd.
+func ofTheDisk(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EDQUOT} {
+		if errors.Is(err, e) || strings.HasSuffix(err.Error(), ": "+e.Error()) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *archives) load(ctx context.Context, path string, id host.Archive) error {

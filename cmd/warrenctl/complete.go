@@ -141,7 +141,7 @@ func (t *typed) words() []string {
 	switch t.verbName() {
 	case "get":
 		if first {
-			return append(t.kindsOrNames(), all)
+			return append(t.kindsOrNames(), all, "images")
 		}
 		return t.kindsOrNames()
 	case "describe", "delete", "wait", "label", "annotate":

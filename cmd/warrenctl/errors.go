@@ -115,6 +115,8 @@ func nextStep(err error) string {
 		return "sudo warren run, or name another node with --server or WARREN_SERVER"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return "another node, with --server or WARREN_SERVER"
+	case errors.Is(err, grpcstore.ErrSilent):
+		return "journalctl -u warren on that node"
 	case errors.Is(err, grpcstore.ErrKeys):
 		return keysHelp
 	case errors.Is(err, store.ErrConflict):
@@ -128,6 +130,15 @@ const asRoot = "sudo warrenctl ..."
 
 // keysHelp says how to come by what another machine demands.
 const keysHelp = "--keys DIR, with a copy of ca.crt, admin.crt and admin.key of that node, as it made them in DATA_DIR/keys"
+
+// silentNode is a node that is there but does not answer.
+type silentNode string
+
+func noAnswer(target string) error { return silentNode(target) }
+
+func (n silentNode) Error() string { return fmt.Sprintf("warren at %s does not answer", string(n)) }
+
+func (n silentNode) Unwrap() []error { return []error{store.ErrUnavailable, grpcstore.ErrSilent} }
 
 // unexpected makes one line of a mistake of this program itself: where and what, for those who can mend it.
 func (p *program) unexpected(code *int) {

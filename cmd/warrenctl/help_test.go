@@ -3,6 +3,7 @@ package warrenctl
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,7 +70,7 @@ var goesOn = []string{"-w", "--watch", "--follow"}
 
 // helps runs one command of a help text with the names of the demo cluster in it.
 func helps(ts *testscript.TestScript, _ bool, args []string) {
-	most := 20 * time.Second
+	endless := false
 	for i, a := range args {
 		a = strings.NewReplacer("task/NAME", "task/web-1-1", "/NAME", "/web", "NAME", "web", "/etc/warren/manifests", "manifests").Replace(a)
 		if _, err := os.Stat(ts.MkAbs(a)); err == nil && a != "" && args[i-1] != "--set" {
@@ -79,22 +80,37 @@ func helps(ts *testscript.TestScript, _ bool, args []string) {
 			a = ts.MkAbs(a)
 		}
 		if args[i] = a; slices.Contains(goesOn, a) || a == "-f" && args[0] == "logs" || a == "port-forward" {
-			most = 200 * time.Millisecond
+			endless = true
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), most)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	out, errs := ts.Stdout(), ts.Stderr()
+	if endless {
+		out, errs = &enough{out, cancel}, &enough{errs, cancel}
+	}
 	environment := func(name string) string {
 		if name == "EDITOR" {
 			return "sed -i s/replicas:.*/replicas:\\ 2/"
 		}
 		return ts.Getenv(name)
 	}
-	p := &program{in: strings.NewReader("archive"), out: ts.Stdout(), err: ts.Stderr(), now: func() time.Time { return noon }, getenv: environment}
+	p := &program{in: strings.NewReader("archive"), out: out, err: errs, now: func() time.Time { return noon }, getenv: environment}
 	code := p.main(ctx, append([]string{"--server", ts.Getenv("WARREN_SERVER")}, args...))
-	if interrupted := code == codeInterrupted && most < time.Second; code != codeDone && code != codeNo && !interrupted {
+	if interrupted := code == codeInterrupted && endless; code != codeDone && code != codeNo && !interrupted {
 		ts.Fatalf("exit code %d", code)
 	}
+}
+
+// enough interrupts a command that has no end by itself when it has said something.
+type enough struct {
+	io.Writer
+	interrupt func()
+}
+
+func (e *enough) Write(b []byte) (int, error) {
+	defer e.interrupt()
+	return e.Writer.Write(b)
 }
 
 // settles stands in for the controllers: every service has its tasks at once, and a deleted one has none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (p *program) logsOf(c *cli.Context) (*logs, error) {
 		return nil, err
 	}
 	l := &logs{p: p, s: s, options: o, labels: labels, tasks: map[string]bool{}, services: map[string]bool{}}
-	ctx, cancel := context.WithTimeoutCause(c.Context, silence, fmt.Errorf("warren at %s does not answer: %w", s.Target(), store.ErrUnavailable))
+	ctx, cancel := context.WithTimeoutCause(c.Context, silence, noAnswer(s.Target()))
 	defer cancel()
 	if err := l.choose(ctx, c.Args().Slice()); err != nil {
 		return nil, err
@@ -179,11 +180,11 @@ func (l *logs) chosen() string {
 	if l.labels != "" {
 		return " with " + l.labels
 	}
-	return " of " + strings.Join(meta.SortedKeys(l.services), ", ")
+	return " of " + strings.Join(slices.Concat(meta.SortedKeys(l.services), meta.SortedKeys(l.tasks)), ", ")
 }
 
 func (l *logs) list(ctx context.Context) ([]meta.Object, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, silence, fmt.Errorf("warren at %s does not answer: %w", l.s.Target(), store.ErrUnavailable))
+	ctx, cancel := context.WithTimeoutCause(ctx, silence, noAnswer(l.s.Target()))
 	defer cancel()
 	all, _, err := l.view().List(ctx)
 	return all, err

@@ -30,10 +30,15 @@ func (l *logs) follow(ctx context.Context) error {
 			})
 		}
 	}
+	told := false
 	err := l.p.changes(ctx, l.view(), func(all []meta.Object) error {
 		for _, o := range all {
 			begin(o)
 		}
+		if len(reading) == 0 && !told {
+			l.p.note("nothing%s has run yet; waiting", l.chosen())
+		}
+		told = true
 		return nil
 	}, func(c store.Change) error {
 		if begin(c.Object); c.Object == nil {

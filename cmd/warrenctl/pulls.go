@@ -30,7 +30,7 @@ func (p *program) getImages(c *cli.Context) error {
 	if c.Args().Len() > 1 {
 		return usagef("%q after images; all of them are listed", c.Args().Get(1))
 	}
-	for _, f := range []string{"selector", "field-selector", "sort-by", "watch"} {
+	for _, f := range []string{"selector", "field-selector", "sort-by"} {
 		if c.IsSet(f) {
 			return usagef("images know no --%s", f)
 		}
@@ -39,9 +39,15 @@ func (p *program) getImages(c *cli.Context) error {
 	if !slices.Contains([]string{"", "wide", "json", "yaml", "name"}, form) {
 		return usagef("output %q is not known for images; use %s", form, imageOutputs)
 	}
+	if c.Bool("watch") && form != "" {
+		return usagef("images are watched as a table; leave out --output")
+	}
 	s, err := p.server(c)
 	if err != nil {
 		return err
+	}
+	if c.Bool("watch") {
+		return p.watchImages(c.Context, s)
 	}
 	return p.showImages(c.Context, s, form)
 }
@@ -50,6 +56,10 @@ func (p *program) getImages(c *cli.Context) error {
 type imageItem struct {
 	host.Image
 	Pull *host.Pull `json:"pull,omitempty"`
+}
+
+func itemOf(u host.Pull) imageItem {
+	return imageItem{Image: host.Image{Name: u.Name, Size: u.Total, Platforms: []string{}, Created: u.Started}, Pull: &u}
 }
 
 func (p *program) showImages(ctx context.Context, s *grpcstore.Store, form string) error {
@@ -62,7 +72,7 @@ func (p *program) showImages(ctx context.Context, s *grpcstore.Store, form strin
 		items = append(items, imageItem{Image: i})
 	}
 	for _, u := range pullsOf(ctx, s) {
-		items = append(items, imageItem{Image: host.Image{Name: u.Name, Size: u.Total, Platforms: []string{}, Created: u.Started}, Pull: &u})
+		items = append(items, itemOf(u))
 	}
 	switch form {
 	case "json", "yaml":
@@ -76,7 +86,7 @@ func (p *program) showImages(ctx context.Context, s *grpcstore.Store, form strin
 	if len(items) == 0 {
 		p.note("no images")
 	}
-	p.imageTable(items, form == "wide")
+	append(table{imageHead}, p.imageRows(items, form == "wide")...).print(p.out)
 	return nil
 }
 
@@ -108,8 +118,9 @@ func (p *program) imageText(items []imageItem, form string) error {
 	return err
 }
 
-func (p *program) imageTable(items []imageItem, wide bool) {
-	t := table{{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PINNED", "STATUS", "AGE"}}
+var imageHead = []string{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PINNED", "STATUS", "AGE"}
+
+func (p *program) imageRows(items []imageItem, wide bool) (t table) {
 	for _, i := range items {
 		digest, status := i.Digest, cmp.Or(i.Status, "Complete")
 		if !wide {
@@ -121,7 +132,7 @@ func (p *program) imageTable(items []imageItem, wide bool) {
 		t = append(t, []string{i.Name, cmp.Or(digest, "-"), v1.Size(meta.Bytes(i.Size)), cmp.Or(strings.Join(i.Platforms, ","), "-"),
 			map[bool]string{true: "yes", false: "no"}[i.Pinned], status, v1.Age(i.Created, p.now())})
 	}
-	t.print(p.out)
+	return t
 }
 
 // pullStatus says how far a pull is: Pulling 42% 12Mi/30Mi 3Mi/s.

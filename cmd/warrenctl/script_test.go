@@ -232,8 +232,12 @@ func (s somePulls) WatchPulls(ctx context.Context, emit func([]host.Pull) error)
 	}
 	p := host.Pull{Name: "docker.io/library/shop:2", Refs: []string{"shop:2"}, Phase: host.PullFetching, Done: 12 << 20, Total: 30 << 20, Rate: 3 << 20,
 		Started: noon.Add(-4 * time.Second)}
-	if err := emit([]host.Pull{p}); err != nil {
-		return err
+	more := p
+	more.Done, more.Rate = 15<<20, 2<<20
+	for _, all := range [][]host.Pull{{p}, {p}, {more}} {
+		if err := emit(all); err != nil {
+			return err
+		}
 	}
 	<-ctx.Done()
 	return ctx.Err()

@@ -5,6 +5,7 @@ package node
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd/registry/registrytest"
@@ -222,16 +224,13 @@ func TestMirrors(t *testing.T) {
 	mirror.push("hello:half", img)
 	s.push("hello:half", img)
 	s.push("hello:own", helloImage(t, "only here", ""))
-	mirror.count.Set(registrytest.Rules{Cut: map[string]int64{digest: 2 << 20}})
+	mirror.count.Set(registrytest.Rules{Lose: map[string]int64{digest: 2 << 20}})
 	w.start("--registry-mirror", registryAddress+"=http://127.0.0.1:5999", "--registry-mirror", registryAddress+"=http://127.0.0.1:5001",
 		"--registry-mirror", "docker.io=http://127.0.0.1:5001")
 	w.ready()
 
 	// The first mirror is down, the second breaks off and has nothing more: the registry itself gives the rest.
-	w.apply(service("half", fromShelf("hello:half")))
-	w.await("the mirror broke off", func() bool { return len(mirror.count.Gets(digest)) > 0 })
-	mirror.count.Set(registrytest.Rules{Gone: map[string]bool{digest: true}})
-	w.one("half", "runs", ready)
+	w.apply(service("half", fromShelf("hello:half")), "--wait")
 	if own := s.count.Gets(digest); len(own) != 1 || own[0].Range == "" || s.count.Sent(digest)+mirror.count.Sent(digest) > size+slack {
 		t.Errorf("asked of the registry: %+v, of the mirror: %+v", own, mirror.count.Gets(digest))
 	}
@@ -297,6 +296,30 @@ func TestCredentialHelper(t *testing.T) {
 	}
 }
 
+// following starts warrenctl, until the end of the test, and returns what says what it has printed so far.
+func (w *world) following(args ...string) func() string {
+	w.t.Helper()
+	path := filepath.Join(w.t.TempDir(), "out")
+	out, err := os.Create(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := w.host.Command(ctx, warrenctl, args...)
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		cancel()
+		_, _ = cmd.Wait(), out.Close()
+	})
+	return func() string {
+		data, _ := os.ReadFile(path)
+		return string(data)
+	}
+}
+
 // revision is the store's newest.
 func (w *world) revision() int64 {
 	w.t.Helper()
@@ -332,20 +355,25 @@ func TestPullIsShown(t *testing.T) {
 	const name = registryAddress + "/hello:show"
 	w.await("it comes", func() bool { return s.count.Sent(digest) > 1<<20 })
 	revision := w.revision()
-	w.await("half is shown", func() bool {
-		text := w.ctl("get", "images")
-		return strings.Contains(text, name) && strings.Contains(text, "Pulling 4") || strings.Contains(text, "Pulling 5")
+	var pull host.Pull
+	w.await("half of it is here", func() bool {
+		var list struct{ Items []struct{ Pull *host.Pull } }
+		text := w.ctl("get", "images", "-o", "json")
+		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Items) != 1 || list.Items[0].Pull == nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		pull = *list.Items[0].Pull
+		return pull.Total-pull.Done == size-size/2
 	})
 	if now := w.revision(); now != revision {
 		t.Errorf("the store went from revision %d to %d by what only memory should know", revision, now)
 	}
-	var list struct{ Items []struct{ Pull *host.Pull } }
-	text := w.ctl("get", "images", "-o", "json")
-	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Items) != 1 || list.Items[0].Pull == nil || list.Items[0].Pull.Total < size {
-		t.Errorf("%v\n%s", err, text)
-	}
+	status := fmt.Sprintf("Pulling %d%% %s/%s", 100*pull.Done/pull.Total, v1.Size(meta.Bytes(pull.Done)), v1.Size(meta.Bytes(pull.Total)))
+	contains(t, "images", w.ctl("get", "images"), name, status)
 	contains(t, "names", w.ctl("get", "images", "-o", "name"), "image/"+name)
-	contains(t, "task", w.ctl("describe", "task/web-1-1"), "Pulling 4", "Mi")
+	contains(t, "task", w.ctl("describe", "task/web-1-1"), status)
+	watched := w.following("get", "images", "-w")
+	w.await("half is shown to who watches", func() bool { return strings.Contains(watched(), status) })
 	s.count.Set(registrytest.Rules{})
 	s.close()
 	s.open()
@@ -355,4 +383,27 @@ func TestPullIsShown(t *testing.T) {
 	}
 	contains(t, "what apply said", r.err, "0 of 1 ready, 1 Preparing, pulling "+name, "1 of 1 ready")
 	contains(t, "images", w.ctl("get", "images"), name, "Complete")
+	w.await("the end is shown to who watches", func() bool { return strings.Contains(watched(), "Complete") })
+}
+
+// A node that is removed while it fetches leaves nothing in the containerd of somebody else.
+func TestResetLeavesNoParts(t *testing.T) {
+	t.Parallel()
+	owner := running(t)
+	socket := filepath.Join(owner.host.RunDir, "containerd", "containerd.sock")
+	w := newWorld(t)
+	s := newShelf(w)
+	big := noise(t, 50, 4<<20)
+	digest, size := digestOf(t, big)
+	s.push("hello:big", with(t, "left", big))
+	s.count.Set(registrytest.Rules{Hold: map[string]int64{digest: size / 2}})
+	w.start("--containerd", socket)
+	w.ready()
+	w.apply(service("web", fromShelf("hello:big")))
+	w.await("a part is here", func() bool { return owner.ingests() == 1 && owner.begun() >= 1<<20 })
+	w.terminate()
+	if r := w.run("", warren, append([]string{"reset", "--yes", "--containerd", socket}, w.dirFlags()...)...); r.code != 0 {
+		t.Fatalf("reset: %+v", r)
+	}
+	w.await("nothing half-fetched is left", func() bool { return owner.ingests() == 0 })
 }

@@ -26,7 +26,7 @@ func (s *story) service(svc *v1.Service) {
 	case len(ill) > 0:
 		s.cause("has %d of %s ready: %s %s%s", st.Ready, count(st.Desired, "task"), ill[0].Metadata.Name, s.clause(ill[0]), others(len(ill)-1))
 		s.next(ill[0])
-	case st.Ready < st.Desired:
+	case len(tasks) < st.Desired:
 		s.cause("has %d of %s ready, and the others are not made yet", st.Ready, count(st.Desired, "task"))
 	case st.Updated < st.Desired:
 		s.cause("is being updated: %d of %s have the new template", st.Updated, count(st.Desired, "task"))
@@ -62,7 +62,20 @@ func (s *story) none(svc *v1.Service) string {
 
 // well is for a service that is as it shall be; restarts are told all the same.
 func (s *story) well(tasks []*v1.Task) {
-	s.cause("is well: all of its %s run", count(len(tasks), "task"))
+	ended := 0
+	for _, t := range tasks {
+		if t.Status.Phase == v1.TaskComplete {
+			ended++
+		}
+	}
+	switch {
+	case ended == 0:
+		s.cause("is well: all of its %s run", count(len(tasks), "task"))
+	case ended == len(tasks):
+		s.cause("has done its work: all of its %s have ended as they should", count(ended, "task"))
+	default:
+		s.cause("is well: of its %s %d run and %d have ended as they should", count(len(tasks), "task"), len(tasks)-ended, ended)
+	}
 	for _, t := range tasks {
 		if t.Status.Restarts > 0 && len(s.More) < maxIll {
 			s.more("%s %s", t.Metadata.Name, s.clause(t))

@@ -214,6 +214,20 @@ func TestNodeDown(t *testing.T) {
 	r.says("Node", "n1", "node/n1 is down: not heard for 15s")
 }
 
+func TestDone(t *testing.T) {
+	r := newRig(t)
+	r.as("user root", r.web(replicas(2)))
+	r.run("web-1-1", "web-2-2")
+	code := 0
+	r.status("web-1-1", func(s *v1.TaskStatus) {
+		s.Phase, s.Ready, s.ExitCode, s.FinishedAt = v1.TaskComplete, false, &code, r.now
+	})
+	r.says("Service", "web", "service/web is well: of its 2 tasks 1 run and 1 have ended as they should")
+	r.says("Task", "web-1-1", "task/web-1-1 has ended as it should, its process exited with code 0, 0s ago")
+	r.status("web-2-2", func(s *v1.TaskStatus) { s.Phase, s.Ready, s.ExitCode = v1.TaskComplete, false, &code })
+	r.says("Service", "web", "service/web has done its work: all of its 2 tasks have ended as they should")
+}
+
 // The values of variables are nobody's business, and long ones no sentence.
 func TestFieldWords(t *testing.T) {
 	from, to := meta.New[v1.Service]("web"), meta.New[v1.Service]("web")

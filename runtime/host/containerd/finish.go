@@ -131,7 +131,6 @@ func (u *unit) giveUp(cause error) {
 	u.rec.result, u.rec.reason, u.rec.message = host.Exited, host.ReasonLost, "its shim ended"
 	u.rec.exitCode, u.rec.exitedAt = 128+int(syscall.SIGKILL), time.Now()
 	u.over()
-	u.h.running.Go(u.h.sweep)
 }
 
 // process asks containerd about a task's process.
@@ -216,7 +215,6 @@ func (u *unit) clear() error {
 		if err := u.h.force(u.name); err != nil {
 			return err
 		}
-		u.h.running.Go(u.h.sweep) // for the socket of a killed shim
 	}
 	err = u.h.client.SnapshotService(snapshotter).Remove(ctx, u.snapshotKey())
 	if err != nil && !errdefs.IsNotFound(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,12 +93,15 @@ func (h *Host) awaitForgotten(name string) {
 	_, _ = service.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
 }
 
-// removeBundle removes containerd's and runc's files of a task that does not run.
+// removeBundle removes containerd's and runc's files of a task that does not run, and the socket of its shim.
 func (h *Host) removeBundle(name string) error {
 	errs := []error{os.RemoveAll(h.paths.runcState(h.namespace, name))}
 	if h.cfg.Socket == "" {
 		for _, dir := range h.paths.bundles(h.namespace, name) {
 			errs = append(errs, removeMounted(dir))
+		}
+		if err := os.Remove(h.shimSocket(name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/errdefs"
 
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd/registry"
@@ -89,12 +90,18 @@ func (s *imageStore) fetch(ctx context.Context, name string, shown *registry.Pul
 	var img *image
 	if err == nil {
 		img, err = s.ready(held, pulled.Metadata())
-	} else {
-		err = s.whyNot(held, resolver, name, err)
+	} else if err = s.whyNot(held, resolver, name, err); shown.Came() > 0 && !errdefs.IsFailedPrecondition(err) {
+		err = partly{err}
 	}
 	s.settle(ctx, name, err)
 	return img, err
 }
+
+// partly is why a pull failed that has come nearer to its end all the same: it is worth trying again soon.
+type partly struct{ error }
+
+// Unwrap lets errors.Is and As see the cause.
+func (p partly) Unwrap() error { return p.error }
 
 // whyNot looks whether a pull failed because the image was not made for this machine.
 func (s *imageStore) whyNot(ctx context.Context, resolver remotes.Resolver, name string, cause error) error {

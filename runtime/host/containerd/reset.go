@@ -44,6 +44,10 @@ func (h *Host) removeImages(ctx context.Context) error {
 		return nil
 	}
 	ctx = h.scoped(ctx)
+	h.images.work.Wait() // for pulls, which nobody wants any more
+	if err := h.images.dropParts(ctx, func(string) bool { return false }); err != nil {
+		return err
+	}
 	all, err := h.client.ImageService().List(ctx)
 	if err != nil {
 		return err

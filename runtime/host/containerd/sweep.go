@@ -1,7 +1,6 @@
 package containerd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/shim"
 	"github.com/containerd/errdefs"
 )
 
@@ -118,19 +118,32 @@ func (h *Host) listBundles(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// listSockets finds sockets of shims that no bundle names: a shim that is killed cannot remove its own.
+// listSockets finds sockets of shims that no task here has. A socket is called after its task: that of the next attempt comes
+// to the same place, so what a shim that was killed left of a task that stays is not this one's business.
 func (h *Host) listSockets(ctx context.Context) ([]string, error) {
 	names, err := listDir(h.paths.shimSockets)(ctx)
 	if err != nil || h.daemon == nil {
 		return nil, err
 	}
-	var used []byte
-	bundles, _ := filepath.Glob(filepath.Join(h.paths.bundles("*", "*")[0], "bootstrap.json"))
-	for _, b := range bundles {
-		data, _ := os.ReadFile(b)
-		used = append(used, data...)
+	owned := map[string]bool{}
+	h.mu.Lock()
+	for name := range h.units {
+		owned[filepath.Base(h.shimSocket(name))] = true
 	}
-	return slices.DeleteFunc(names, func(n string) bool { return bytes.Contains(used, []byte(n)) }), nil
+	for name := range h.foreign {
+		owned[filepath.Base(h.shimSocket(name))] = true
+	}
+	h.mu.Unlock()
+	return slices.DeleteFunc(names, func(n string) bool { return owned[n] }), nil
+}
+
+// shimSocket is where the shim of a task listens. A shim that is killed cannot remove it.
+func (h *Host) shimSocket(task string) string {
+	address, err := shim.CreateSocketAddress(h.scoped(context.Background()), h.paths.shimSockets, h.socket(), task, false)
+	if err != nil {
+		return "" // only without a namespace in the context
+	}
+	return strings.TrimPrefix(address, "unix://")
 }
 
 // listSnapshots finds root file systems that no container refers to.

@@ -235,6 +235,9 @@ func (u *unit) image(want host.Task) (*image, bool) {
 		if u.refused(err) {
 			return nil, false
 		}
+		if errors.As(err, new(partly)) {
+			tries = 1
+		}
 		wait := backoff(tries, time.Second, 2*time.Minute)
 		u.pulling(err.Error(), time.Now().Add(wait), host.ReasonImagePull)
 		select {

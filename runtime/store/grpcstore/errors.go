@@ -63,9 +63,9 @@ func (c *Conn) unreachable(err error) error {
 		cause = *p
 	}
 	text := fmt.Sprintf("cannot reach warren at %s: ", c.target)
-	means, keys := reason(cause.Error())
-	if keys {
-		cause = errors.Join(ErrKeys, cause)
+	means, class := reason(cause.Error())
+	if class != nil {
+		cause = errors.Join(class, cause)
 	}
 	switch {
 	case errors.Is(cause, fs.ErrNotExist), errors.Is(cause, syscall.ENOTDIR):

@@ -25,7 +25,8 @@ type blob struct {
 	mu    sync.Mutex
 	size  int64
 	have  int64
-	users int // guarded by the board
+	came  int64 // over the network
+	users int   // guarded by the board
 	speed meter
 }
 
@@ -37,6 +38,7 @@ func (b *blob) add(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.have += int64(n)
+	b.came += int64(n)
 	b.speed.add(time.Now(), int64(n))
 }
 
@@ -120,6 +122,18 @@ func (p *Pull) Need(d ocispec.Descriptor, have func() int64) {
 		p.digests[d.Digest] = true
 		p.blobs = append(p.blobs, b)
 	})
+}
+
+// Came is how many bytes of its content came over the network since the pull began.
+func (p *Pull) Came() (sum int64) {
+	p.board.mu.Lock()
+	defer p.board.mu.Unlock()
+	for _, b := range p.blobs {
+		b.mu.Lock()
+		sum += b.came
+		b.mu.Unlock()
+	}
+	return sum
 }
 
 func (p *Pull) known(d ocispec.Descriptor) bool {

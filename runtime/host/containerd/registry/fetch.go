@@ -61,6 +61,7 @@ type stream struct {
 	from     io.ReadCloser
 	blob     *blob // nil if nobody wants to know
 	watchdog *time.Timer
+	at, gone int64 // how far it is, and was when the connection was lost last
 }
 
 // Read implements io.Reader at the rate that is allowed.
@@ -72,25 +73,46 @@ func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.from.Read(p)
 	s.watchdog.Stop()
 	s.blob.add(n)
+	s.at += int64(n)
 	if l := s.source.limit; l != nil && n > 0 {
 		if waited := l.WaitN(s.ctx, n); err == nil {
 			err = waited
 		}
 	}
-	if err != nil && err != io.EOF && errors.Is(context.Cause(s.ctx), errStalled) {
+	switch {
+	case err == nil || err == io.EOF:
+	case errors.Is(context.Cause(s.ctx), errStalled):
 		err = fmt.Errorf("%w: nothing came for %s", errStalled, s.source.stall)
+	case s.ctx.Err() == nil && s.at > s.gone && s.reopen() == nil:
+		err = nil
 	}
 	return n, err
 }
+
+// reopen makes the next Read ask for the rest over a new connection. Whoever calls it has seen content come since the last
+// time, so this ends. Connections that are closed in good order containerd opens again by itself; those that are reset not.
+func (s *stream) reopen() error {
+	seeker, ok := s.from.(io.Seeker)
+	if !ok {
+		return errNoRest
+	}
+	s.gone = s.at
+	_, there := seeker.Seek(s.at+1, io.SeekStart) // it keeps the broken connection unless it is sent elsewhere
+	_, back := seeker.Seek(s.at, io.SeekStart)
+	return errors.Join(there, back)
+}
+
+var errNoRest = errors.New("fetch: the registry's answer cannot be continued")
 
 // Seek implements io.Seeker.
 func (s *stream) Seek(offset int64, whence int) (int64, error) {
 	seeker, ok := s.from.(io.Seeker)
 	if !ok {
-		return 0, errors.New("fetch: the registry's answer cannot be continued")
+		return 0, errNoRest
 	}
 	at, err := seeker.Seek(offset, whence)
 	if err == nil {
+		s.at, s.gone = at, at
 		s.blob.set(at)
 	}
 	return at, err

@@ -220,6 +220,9 @@ func TestBoard(t *testing.T) {
 		s.board.blob(layer(1000)).add(100)
 		s.board.blob(layer(1000)).add(-1)
 		time.Sleep(time.Second)
+		if p.Came() != 100 || q.Came() != 100 {
+			t.Errorf("%d and %d bytes came", p.Came(), q.Came())
+		}
 		all := s.Pulls()
 		if a, b := all[0], all[1]; a.Done != 500 || a.Total != 4000 || b.Done != 500 || b.Total != 1000 || b.Phase != host.PullFetching || b.Rate != 100 {
 			t.Errorf("%+v", all)
@@ -323,5 +326,59 @@ func TestAuthoritiesAndMirrors(t *testing.T) {
 		if _, err := New(Config{CA: file}); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// resetting is content whose connection breaks after each so many bytes.
+type resetting struct {
+	size, each, at, next int64
+	asked                []int64
+}
+
+var errReset = errors.New("connection reset by peer")
+
+func (r *resetting) Read(p []byte) (int, error) {
+	if len(r.asked) == 0 || r.asked[len(r.asked)-1] < 0 {
+		r.asked = append(r.asked[:max(0, len(r.asked)-1)], r.at)
+		r.next = min(r.at+r.each, r.size)
+	}
+	if r.at == r.size {
+		return 0, io.EOF
+	}
+	if r.at == r.next {
+		return 0, errReset
+	}
+	n := min(int64(len(p)), r.next-r.at)
+	r.at += n
+	return int(n), nil
+}
+
+func (r *resetting) Seek(at int64, _ int) (int64, error) {
+	if at != r.at && r.asked[len(r.asked)-1] >= 0 {
+		r.asked = append(r.asked, -1) // the next Read asks anew
+	}
+	r.at = at
+	return at, nil
+}
+
+func (r *resetting) Close() error { return nil }
+
+func TestAConnectionThatIsResetIsOpenedAgain(t *testing.T) {
+	s := newSource(t, Config{})
+	fetch := func(r *resetting) (int64, error) {
+		body, err := fetcher{bodies(func(context.Context) io.ReadCloser { return r }), s}.Fetch(t.Context(), layer(int(r.size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close()
+		return io.Copy(io.Discard, body)
+	}
+	r := &resetting{size: 100, each: 40}
+	if n, err := fetch(r); n != 100 || err != nil || fmt.Sprint(r.asked) != "[0 40 80]" {
+		t.Errorf("%d bytes, %v, asked for %v", n, err, r.asked)
+	}
+	// Where nothing comes any more it ends.
+	if n, err := fetch(&resetting{size: 100}); n != 0 || !errors.Is(err, errReset) {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }

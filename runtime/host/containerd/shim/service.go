@@ -5,6 +5,7 @@ import (
 
 	"github.com/containerd/containerd/api/events"
 	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	tasktypes "github.com/containerd/containerd/api/types/task"
 	coreevents "github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/containerd/v2/pkg/shim"
 	"github.com/containerd/ttrpc"
@@ -35,6 +36,19 @@ func (s *service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*ta
 	answer, err := s.TTRPCTaskService.Create(ctx, r)
 	s.out.started()
 	return answer, err
+}
+
+// Pids names the task's first process also when that has ended, until the task is deleted: containerd, when it starts, takes
+// a shim without processes for one that was left behind, and removes it with all that it knows of how the task ended.
+func (s *service) Pids(ctx context.Context, r *taskapi.PidsRequest) (*taskapi.PidsResponse, error) {
+	answer, err := s.TTRPCTaskService.Pids(ctx, r)
+	if err != nil || len(answer.Processes) > 0 {
+		return answer, err
+	}
+	if is, err := s.State(ctx, &taskapi.StateRequest{ID: r.ID}); err == nil && is.Status == tasktypes.Status_STOPPED {
+		answer.Processes = append(answer.Processes, &tasktypes.ProcessInfo{Pid: is.Pid})
+	}
+	return answer, nil
 }
 
 func (s *service) Wait(ctx context.Context, r *taskapi.WaitRequest) (*taskapi.WaitResponse, error) {

@@ -33,7 +33,7 @@ type Registry struct {
 type Rules struct {
 	Hold map[string]int64 // after so many bytes of a blob nothing more comes
 	Cut  map[string]int64 // after so many bytes of a blob the connection is cut
-	Gone map[string]bool  // it is not there
+	Lose map[string]int64 // the same, and from then on it is not there
 	// Slow is how long each piece of 64 KiB of a blob takes.
 	Slow time.Duration
 }
@@ -91,7 +91,11 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	r.mu.Lock()
 	rules := r.rules
 	r.mu.Unlock()
-	if whole.Code != http.StatusOK || rules.Gone[digest] {
+	cut, lost := rules.Lose[digest]
+	if lost {
+		rules.Cut = map[string]int64{digest: cut}
+	}
+	if whole.Code != http.StatusOK || lost && len(r.Gets(digest)) > 0 {
 		http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN"}]}`, http.StatusNotFound)
 		return
 	}
