@@ -22,9 +22,11 @@ import (
 const (
 	// learners is how many may be joining at a time, those that were begun and given up among them.
 	learners = 5
-	// changePatience bounds a change of the membership, retry how soon it is tried again.
-	changePatience = 15 * time.Second
-	retry          = 200 * time.Millisecond
+	// changePatience bounds a change of the membership, attemptPatience each attempt at it; retry is how soon something
+	// else is tried again.
+	changePatience  = 15 * time.Second
+	attemptPatience = time.Second
+	retry           = 200 * time.Millisecond
 	// agreeTries is how often the others are asked until they say the same.
 	agreeTries = 25
 	// joinMark begins the mark of a first start that is a join.

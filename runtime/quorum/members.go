@@ -156,20 +156,42 @@ func (q *Quorum) handOver(ctx context.Context, to []Member) error {
 	return fmt.Errorf("%w: nobody could lead", ErrQuorum)
 }
 
-// change makes a change of the membership.
+// change makes a change of the membership. A leader drops, without a word, one that comes before it has done an earlier one,
+// or all that it found in its log when it began to lead; so it is tried again, and may be found done.
 func (q *Quorum) change(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, changePatience)
 	defer cancel()
-	attended, release, err := q.attend(ctx)
-	if err != nil {
-		return err
+	for {
+		attended, release, err := q.attend(ctx)
+		if err != nil {
+			return err
+		}
+		attempt, end := context.WithTimeout(attended, attemptPatience)
+		err = do(attempt)
+		cause, late := context.Cause(attended), attempt.Err() != nil
+		end()
+		release()
+		switch {
+		case err == nil || isDone(err):
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+		case cause != nil && q.server.Leader() == 0:
+			return fmt.Errorf("%w: %w", store.ErrUnknown, cause)
+		case !late:
+			return err
+		}
 	}
-	defer release()
-	err = do(attended)
-	if cause := context.Cause(attended); err != nil && cause != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", store.ErrUnknown, cause)
+}
+
+// isDone tells that a change was made already. What is added has an id that nothing else has.
+func isDone(err error) bool {
+	for _, done := range []error{membership.ErrIDExists, membership.ErrIDRemoved, membership.ErrIDNotFound, membership.ErrMemberNotLearner} {
+		if errors.Is(err, done) {
+			return true
+		}
 	}
-	return err
+	return false
 }
 
 // find returns the member of a name as etcd knows it, or nil.

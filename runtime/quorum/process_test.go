@@ -127,7 +127,9 @@ func (h *hand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func classOf(err error) string {
-	for class, sentinel := range map[string]error{"unknown": store.ErrUnknown, "unavailable": store.ErrUnavailable, "fenced": store.ErrFenced} {
+	for class, sentinel := range map[string]error{
+		"unknown": store.ErrUnknown, "unavailable": store.ErrUnavailable, "fenced": store.ErrFenced,
+		"gone": store.ErrNotFound} {
 		if errors.Is(err, sentinel) {
 			return class
 		}
@@ -163,6 +165,8 @@ func (h *hand) obey(ctx context.Context, verb string, args url.Values) (a answer
 		j, err := h.AddLearner(ctx, name, args.Get("address"))
 		a.Joining = &j
 		return a, err
+	case "remove":
+		err = h.Remove(ctx, name)
 	case "members":
 		a.Members, err = h.Members(ctx)
 	case "cut":
@@ -192,6 +196,7 @@ type remote struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	caller *http.Client
+	ca     *authority
 	run    func(program string, args ...string) *exec.Cmd
 }
 
@@ -212,15 +217,13 @@ func processesOf(t testing.TB, planned []*remote) []*remote {
 	ca := newAuthority(t, dir)
 	var all []*remote
 	for i, r := range planned {
-		r.t, r.Name, r.Keys = t, fmt.Sprintf("n%d", i), dir
+		r.ca, r.t, r.Name, r.Keys = ca, t, fmt.Sprintf("n%d", i), dir
 		r.Dir = filepath.Join(dir, r.Name)
 		if err := os.Mkdir(r.Dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		ca.peer(t, r.Name, Role, r.Address)
-		r.caller = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return net.Dial("unix", filepath.Join(r.Dir, "hand"))
-		}}}
+		r.connect()
 		if i > 0 {
 			a := all[0].ask("add", "name", r.Name, "address", r.Address)
 			if a.Err != "" {
@@ -255,12 +258,22 @@ func processesOf(t testing.TB, planned []*remote) []*remote {
 
 func (r *remote) start() {
 	r.t.Helper()
+	if err := r.tryStart(); err != nil {
+		log, _ := os.ReadFile(filepath.Join(r.Dir, "log"))
+		r.t.Fatalf("%s did not start: %v: %s", r.Name, err, log[max(0, len(log)-3000):])
+	}
+}
+
+// errEnded means that a member's process ended before it listened.
+var errEnded = errors.New("the process ended")
+
+func (r *remote) tryStart() error {
 	text, _ := json.Marshal(r.orders)
 	r.cmd = r.run(os.Args[0], "-test.run=^$")
 	r.cmd.Env = append(os.Environ(), childMember+"="+string(text))
 	said, err := os.OpenFile(filepath.Join(r.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		r.t.Fatal(err)
+		return err
 	}
 	defer said.Close()
 	r.cmd.Stderr = said
@@ -269,14 +282,40 @@ func (r *remote) start() {
 		err = r.cmd.Start()
 	}
 	if err != nil {
-		r.t.Fatal(err)
+		return err
 	}
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "listens\n" {
-		r.cmd.Wait()
-		log, _ := os.ReadFile(filepath.Join(r.Dir, "log"))
-		r.t.Fatalf("%s did not start: %s%s", r.Name, line, log[max(0, len(log)-3000):])
+		r.kill()
+		return errEnded
 	}
 	go io.Copy(io.Discard, out)
+	return nil
+}
+
+// ended tells that the process is there no more.
+func (r *remote) ended() bool {
+	a := r.askFor(time.Second, "look")
+	return a.Err != ""
+}
+
+// sibling plans a member beside this one, with a certificate of the same authority.
+func (r *remote) sibling(name string) *remote {
+	r.t.Helper()
+	n := &remote{t: r.t, run: r.run, orders: orders{Name: name, Address: freeAddress(r.t), Keys: r.Keys, Dir: filepath.Join(r.Keys, name)}}
+	if err := os.Mkdir(n.Dir, 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	r.ca.peer(r.t, name, Role, n.Address)
+	n.connect()
+	r.t.Cleanup(n.kill)
+	return n
+}
+
+// connect makes what the test speaks to the member with.
+func (r *remote) connect() {
+	r.caller = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", filepath.Join(r.Dir, "hand"))
+	}}}
 }
 
 // kill ends the process as a power cut would, also while it is stopped.
