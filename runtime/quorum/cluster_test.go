@@ -153,12 +153,12 @@ type node struct {
 
 // cluster is a test's members, in this process.
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	ca    *authority
 	nodes []*node
 }
 
-func newCluster(t *testing.T, size int) *cluster {
+func newCluster(t testing.TB, size int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, ca: newAuthority(t, t.TempDir())}
 	for i := range size {
@@ -174,8 +174,8 @@ func newCluster(t *testing.T, size int) *cluster {
 
 func (c *cluster) member(name string) *node {
 	log := logr.Discard()
-	if testing.Verbose() {
-		log = testr.New(c.t).WithName(name)
+	if t, ok := c.t.(*testing.T); ok && testing.Verbose() {
+		log = testr.New(t).WithName(name)
 	}
 	n := &node{config: Config{DataDir: filepath.Join(c.t.TempDir(), "etcd"), Name: name, Kinds: v1.Kinds, Log: log}}
 	n.config.Peer = c.ca.peer(c.t, name, Role, freeAddress(c.t))

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"warren.io/warren/runtime/store"
 )
@@ -34,6 +37,24 @@ func TestThreeMembers(t *testing.T) {
 		}
 		if h := n.Health(); h.Err != nil || h.Voters != 3 || len(h.Warnings) > 0 || h.Age != 0 {
 			t.Fatalf("health %+v", h)
+		}
+	}
+}
+
+// Five members go on without two.
+func TestFiveMembers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts five members")
+	}
+	c := newCluster(t, 5)
+	for range 2 {
+		lead := c.leader()
+		lead.server.HardStop() // not Close: it would hand over
+		lead.close()
+	}
+	for _, n := range c.nodes {
+		if n.Quorum != nil {
+			c.put(n, "from-"+n.config.Name)
 		}
 	}
 }
@@ -131,6 +152,9 @@ func TestMinority(t *testing.T) {
 
 // A commit that is under way when the majority goes is not waited for; nobody can say what became of it.
 func TestCommitWhenTheMajorityGoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for an election that fails")
+	}
 	c := newCluster(t, 3)
 	n := c.leader()
 	for _, m := range c.nodes {
@@ -310,8 +334,39 @@ func TestHandlerRefuses(t *testing.T) {
 	}
 }
 
+// A member whose data is readable and other than that of the others does not take part.
+func TestMemberWithOtherData(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 20 {
+		c.put(c.nodes[0], fmt.Sprintf("s%d", i))
+	}
+	n := c.nodes[2]
+	c.has(n, "s19")
+	n.close()
+	db, err := bolt.Open(filepath.Join(n.config.DataDir, "member", "snap", "db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket([]byte("key"))
+		key, value := b.Cursor().Last()
+		changed := bytes.Replace(value, []byte("registry.example.org"), []byte("registry.example.com"), 1)
+		return b.Put(bytes.Clone(key), changed)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.open(); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("start with other data: %v", err)
+	}
+	c.put(c.nodes[0], "on")
+}
+
 // A damaged member is told as such, is removed and joins again while the others go on.
 func TestDamagedMember(t *testing.T) {
+	if testing.Short() {
+		t.Skip("joins again and again")
+	}
 	c := newCluster(t, 3)
 	for i := range 200 {
 		c.put(c.nodes[0], fmt.Sprintf("s%d", i))

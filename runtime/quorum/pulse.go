@@ -15,6 +15,8 @@ import (
 const (
 	// beat is how often a member that may have others looks whether there is a leader: etcd tells who comes, not who goes.
 	beat = peerTick * time.Millisecond
+	// slowBeat is how often while there are no others.
+	slowBeat = time.Second
 	// electionPatience is how long commits wait for a new leader while a majority is reachable.
 	electionPatience = 2 * peerElectionTicks * peerTick * time.Millisecond
 	// settleTime is how long after a new leader's first entry what was sent before it may still be answered: its log has
@@ -86,11 +88,16 @@ func (p *pulse) age() time.Duration {
 func (q *Quorum) beats() {
 	ticks := time.NewTicker(beat)
 	defer ticks.Stop()
+	slow := false
 	first := q.server.FirstCommitInTermNotify()
 	for {
 		changed := q.server.LeaderChangedNotify()
 		q.feel(first)
 		first = q.server.FirstCommitInTermNotify()
+		if alone := len(q.server.Cluster().Members()) < 2; alone != slow {
+			slow = alone
+			ticks.Reset(map[bool]time.Duration{true: slowBeat, false: beat}[slow])
+		}
 		select {
 		case <-ticks.C:
 		case <-changed:
