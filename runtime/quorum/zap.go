@@ -66,6 +66,7 @@ var quiet = []string{
 	"failed to reach the peer URL", "failed to get version", "failed to send out heartbeat", "failed to find remote peer",
 	"waiting for ReadIndex response", "ignored out-of-date read index", "failed to publish local member",
 	"rejecting promote learner", "failed to promote a member", "leader failed to send out heartbeat",
+	"failed to get hashKV", "failed hash kv request", "cannot fetch hash from", "found different compact revision",
 	"stopped publish", "dropped internal Raft message", "timed out waiting for read index response",
 }
 
