@@ -75,9 +75,10 @@ func (q *Quorum) addLearner(ctx context.Context, name, address string) error {
 	if err := q.down(); err != nil {
 		return err
 	}
-	if me := q.self(); me == nil || !q.config.Peer.set() || me.PeerURLs[0] == nowhere {
+	if !q.config.Peer.set() {
 		return errors.New("this manager has no address for others; run it with --listen and --advertise")
 	}
+	q.announce(ctx) // the new one asks at the address that the cluster knows
 	urls, err := types.NewURLs([]string{"https://" + address})
 	if err != nil {
 		return err
@@ -225,7 +226,7 @@ func (q *Quorum) askOne(ctx context.Context, peer string) (members []*membership
 
 // promote asks for a vote until this member has one. The leader decides: it knows how far this one has come.
 func (q *Quorum) promote(ctx context.Context) {
-	for q.Err() == nil {
+	for ctx.Err() == nil && q.Err() == nil {
 		me := q.self()
 		if me == nil || !me.IsLearner {
 			return
@@ -245,7 +246,7 @@ func (q *Quorum) promote(ctx context.Context) {
 
 // announce tells the others the address of this member where it is not the one that they know.
 func (q *Quorum) announce(ctx context.Context) {
-	for q.Err() == nil {
+	for ctx.Err() == nil && q.Err() == nil {
 		me := q.self()
 		want := q.config.Peer.url()
 		if me == nil || len(me.PeerURLs) == 1 && me.PeerURLs[0] == want {

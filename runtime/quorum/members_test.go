@@ -319,6 +319,33 @@ func TestAddressChanges(t *testing.T) {
 	}
 }
 
+// A member that was alone for long and had no address gets one, and company at once; it lost its data to nobody.
+func TestAloneGetsCompany(t *testing.T) {
+	c := &cluster{t: t, ca: newAuthority(t, t.TempDir())}
+	first := c.member("n0")
+	q, err := open(t, Config{DataDir: first.config.DataDir, Name: "n0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, q.Store(), store.CreateOp(service("old")))
+	if _, err := q.AddLearner(t.Context(), "n1", "127.0.0.1:1"); err == nil {
+		t.Fatal("a member without an address took another one")
+	}
+	q.Close()
+	c.start(first)
+	n := c.member("n1")
+	c.join(n)
+	c.has(n, "old")
+	n.close()
+	first.close()
+	if _, err := open(t, Config{DataDir: first.config.DataDir, Name: "n0"}); err == nil || !strings.Contains(err.Error(), "--advertise") {
+		t.Fatalf("one of two was started without an address: %v", err)
+	}
+	c.start(first)
+	c.start(n)
+	c.put(n, "new")
+}
+
 // Who is no manager, or none of this cluster, gets nothing from the handler.
 func TestHandlerRefuses(t *testing.T) {
 	c := newCluster(t, 2)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // shrink cuts off the end of the database file that was never used. The database grows in steps of 16 MB, and etcd reads
@@ -24,6 +25,8 @@ func (q *Quorum) shrink() error {
 	}
 	used, err := usedBytes(path)
 	switch {
+	case errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("open %s: %w", path, err)
 	case err != nil:
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
 	case used > info.Size():
