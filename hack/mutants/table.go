@@ -11,6 +11,7 @@ const (
 	seeds     = "Seeds$"
 	update    = "UpdateOneAtATime$"
 	partition = "Partition$"
+	room      = "RoomComesFree$"
 )
 
 var mutants = []mutant{
@@ -35,16 +36,17 @@ var mutants = []mutant{
 	{"reconciler: forgets to count", "controllers/reconciler/decide.go", "d.status.Count++", "d.status.Count += 0", seeds},
 	{"reconciler: no task is ever lost", "controllers/reconciler/decide.go", `return t.Spec.Node != "" && (!known || state == v1.NodeDown)`,
 		`return t.Spec.Node != "" && !known && state == v1.NodeDown`, partition},
-	{"reconciler: a replacement leaves the old task", "controllers/reconciler/decide.go", "d.make(s) {\n\t\td.drop(old)", "d.make(s) {\n\t\t_ = old", seeds},
-	{"reconciler: updates two at once", "controllers/reconciler/decide.go", "\t\td.replace(next[0])", "\t\td.replace(next[0])\n\t\td.replace(next[len(next)-1])", update},
+	{"reconciler: a replacement leaves the old task", "controllers/reconciler/decide.go", "d.make(s, why) {\n\t\td.drop(old, why)", "d.make(s, why) {\n\t\t_ = old", seeds},
+	{"reconciler: updates two at once", "controllers/reconciler/decide.go", "\t\td.replace(next[0], ",
+		"\t\td.replace(next[len(next)-1], happened(\"\"))\n\t\td.replace(next[0], ", update},
 	{"reconciler: the image is not pinned", "controllers/reconciler/task.go", "ImageDigest: d.image.Digest,", "", seeds},
 	{"reconciler: the image before is forgotten", "controllers/reconciler/task.go", "return append([]string{left}, rest...)", "return rest", seeds},
 	{"reconciler: writes on every run", "controllers/reconciler/decide.go", "With(available, d.now).With(updated, d.now)",
 		"With(available, d.now).With(updated, d.now)\n\tst.Conditions[0].TransitionTime = d.now", seeds},
-	{"scheduler: ignores memory", "controllers/scheduler/choose.go", "return fits(t.Spec.Resources.Reservations.Memory, p.free.Memory)", "return true", seeds},
+	{"scheduler: ignores memory", "controllers/scheduler/choose.go", "return fits(asked(t).Memory, p.free.Memory)", "return true", seeds},
 	{"scheduler: forgets what it just placed", "controllers/scheduler/scheduler.go", "best.add(t)", "_ = best.add", seeds},
 	{"scheduler: does not hear that room came free", "controllers/scheduler/scheduler.go", `if new == nil || new.(*v1.Task).Spec.Node == "" {`,
-		"if new == nil {\n\t\treturn nil\n\t}\n\tif new.(*v1.Task).Spec.Node == \"\" {", seeds},
+		"if new == nil {\n\t\treturn nil\n\t}\n\tif new.(*v1.Task).Spec.Node == \"\" {", room},
 	{"nodes: never down", "controllers/nodes/nodes.go", "return v1.NodeDown, 0", "return v1.NodeSuspect, 0", partition},
 	{"nodes: a new leader calls the silent ready", "controllers/nodes/nodes.go", "if !heard && worse(", "if heard && worse(", seeds},
 

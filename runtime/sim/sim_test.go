@@ -114,6 +114,24 @@ func TestUpdateOneAtATime(t *testing.T) {
 	settle(t, w, 2*time.Minute)
 }
 
+// A task that waits for room gets it when another task leaves, with nothing else going on.
+func TestRoomComesFree(t *testing.T) {
+	w := New(Config{Seed: 4, Nodes: 1, Lag: 50 * time.Millisecond, StepTime: time.Second, Capacity: v1.ResourceList{CPU: 4000, Memory: 100, Pids: 1000}})
+	half := func(s *v1.Service) { s.Spec.Resources.Reservations.Memory = 60 }
+	put(t, w, Service("first", "hello:1", 1, half))
+	settle(t, w, time.Minute)
+	put(t, w, Service("second", "hello:1", 1, half))
+	settle(t, w, time.Minute)
+	if st := w.check.services["second"].Status; st.Ready != 0 {
+		t.Fatalf("there is no room for it, and it runs: %+v", st)
+	}
+	put(t, w, Service("first", "hello:1", 0, half))
+	settle(t, w, time.Minute)
+	if st := w.check.services["second"].Status; st.Ready != 1 {
+		t.Fatalf("there is room for it, and it waits: %+v", st)
+	}
+}
+
 // A node that comes back in time keeps its tasks; one that is away too long finds them replaced and stops its own.
 func TestPartition(t *testing.T) {
 	w := New(Config{Seed: 3, Nodes: 4, Lag: 50 * time.Millisecond, StepTime: time.Second})
