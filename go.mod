@@ -3,6 +3,7 @@ module warren.io/warren
 go 1.26.6
 
 require (
+	github.com/anishathalye/porcupine v1.0.3 // tests only: are histories linearizable?
 	github.com/containerd/containerd/api v1.12.0
 	github.com/containerd/containerd/v2 v2.4.2
 	github.com/containerd/errdefs v1.0.0
@@ -39,7 +40,6 @@ require (
 
 require (
 	cyphar.com/go-pathrs v0.2.6 // indirect
-	github.com/anishathalye/porcupine v1.0.3 // indirect
 	github.com/containerd/console v1.0.5 // indirect
 	github.com/cyphar/filepath-securejoin v0.7.0 // indirect
 	github.com/docker/go-units v0.5.0 // indirect
