@@ -182,9 +182,7 @@ func (q *Quorum) settle(alone bool) {
 		cancel()
 	})
 	if !alone {
-		select {
-		case <-q.server.ReadyNotify():
-		case <-q.done:
+		if !q.caughtUp(ctx) {
 			return
 		}
 		if err := q.finish(); err != nil {
@@ -195,6 +193,32 @@ func (q *Quorum) settle(alone bool) {
 	close(q.readied)
 	q.announce(ctx)
 	q.promote(ctx)
+}
+
+// caughtUp waits until a majority has answered this member, and so it has everything up to then. etcd's own word for that
+// comes up to seven seconds late when its message is lost because connections are still being made, so it is asked as well.
+func (q *Quorum) caughtUp(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered := make(chan struct{})
+	go func() {
+		for ctx.Err() == nil {
+			attempt, end := context.WithTimeout(ctx, attemptPatience)
+			_, err := q.client.Get(attempt, leadKey, clientv3.WithKeysOnly())
+			end()
+			if err == nil {
+				close(answered)
+				return
+			}
+			q.pause(ctx, retry)
+		}
+	}()
+	select {
+	case <-q.server.ReadyNotify():
+	case <-answered:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
 }
 
 func (c *Config) defaults() {
