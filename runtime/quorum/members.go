@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,26 @@ func (q *Quorum) Members(ctx context.Context) ([]Member, error) {
 		return nil, fmt.Errorf("list managers: %w", err)
 	}
 	return q.called(ctx, q.known()), nil
+}
+
+// Known lists the members without asking whether they are there.
+func (q *Quorum) Known() []Member {
+	if q.down() != nil {
+		return nil
+	}
+	return q.known()
+}
+
+// MayRemove tells what Remove would refuse now.
+func (q *Quorum) MayRemove(ctx context.Context, name string) error {
+	members, err := q.Members(ctx)
+	if err == nil {
+		_, err = removable(members, name)
+	}
+	if err != nil {
+		return fmt.Errorf("remove manager %q: %w", name, err)
+	}
+	return nil
 }
 
 // known lists the members without asking them.
@@ -113,26 +134,29 @@ func (q *Quorum) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-func (q *Quorum) remove(ctx context.Context, members []Member, name string) error {
-	var rest []Member
-	var target *Member
-	for i, m := range members {
-		if m.Name == name {
-			target = &members[i]
-		} else {
-			rest = append(rest, m)
-		}
+// removable finds a member among all; it is refused where the others could not go on.
+func removable(members []Member, name string) (target Member, err error) {
+	at := slices.IndexFunc(members, func(m Member) bool { return m.Name == name })
+	if at < 0 {
+		return Member{}, store.ErrNotFound
 	}
-	if target == nil {
-		return store.ErrNotFound
-	}
-	voters, reachable := votes(rest)
+	target = members[at]
+	voters, reachable := votes(slices.Delete(slices.Clone(members), at, at+1))
 	switch {
 	case voters == 0:
-		return fmt.Errorf("%w: it is the only one", ErrQuorum)
+		return target, fmt.Errorf("%w: it is the only one", ErrQuorum)
 	case !target.Learner && reachable < majority(voters):
-		return fmt.Errorf("%w: %d of the %d others are reachable, %d are needed", ErrQuorum, reachable, voters, majority(voters))
+		return target, fmt.Errorf("%w: %d of the %d others are reachable, %d are needed", ErrQuorum, reachable, voters, majority(voters))
 	}
+	return target, nil
+}
+
+func (q *Quorum) remove(ctx context.Context, members []Member, name string) error {
+	target, err := removable(members, name)
+	if err != nil {
+		return err
+	}
+	rest := slices.DeleteFunc(slices.Clone(members), func(m Member) bool { return m.ID == target.ID })
 	if target.Leader && target.ID == uint64(q.server.MemberID()) {
 		if err := q.handOver(ctx, rest); err != nil {
 			return err

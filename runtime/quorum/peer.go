@@ -17,14 +17,16 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/etcdhttp"
 	"golang.org/x/sys/unix"
+
+	v1 "warren.io/warren/apis/v1"
 )
 
 const (
 	// Role is the organization in the certificates of those that may be members.
-	Role = "warren:manager"
+	Role = v1.RolePrefix + string(v1.RoleManager)
 	// ServerName is the DNS name that each member's certificate must carry. Members demand it of whom they call, so that
 	// no other certificate of the authority can stand in for a manager, and a new address needs no new certificate.
-	ServerName = "manager.warren.internal"
+	ServerName = v1.ManagerName
 	// unanswered is after how long a connection ends on which the other side acknowledges nothing.
 	unanswered = 3 * time.Second
 	// handshake is how long a call to another member may take to be answered.
