@@ -149,8 +149,20 @@ func (someMembers) Join(context.Context, server.Joining) (server.Joined, error) 
 	return server.Joined{}, store.ErrForbidden
 }
 
-func (someMembers) Renew(context.Context, string, []byte) ([]byte, error) {
-	return nil, store.ErrForbidden
+func (someMembers) IsManager(string) bool { return false }
+
+func (someMembers) Relayed([]string) error { return nil }
+
+func (someMembers) Place(context.Context, string, string, bool) (server.Place, error) {
+	return server.Place{}, nil
+}
+
+func (someMembers) Managers(context.Context) ([]server.ManagerState, error) {
+	return []server.ManagerState{{Name: "n1", Address: "192.0.2.1:7070", Leader: true, Voter: true, Reachable: true}}, nil
+}
+
+func (someMembers) Renew(context.Context, string, []byte) (server.Renewed, error) {
+	return server.Renewed{}, store.ErrForbidden
 }
 
 func (someMembers) Heard(string) {}

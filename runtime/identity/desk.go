@@ -164,13 +164,7 @@ func (d *Desk) Renew(ctx context.Context, name string, csr []byte) (cert []byte,
 func (d *Desk) Key() ([]byte, error) { return x509.MarshalECPrivateKey(d.ca.key) }
 
 func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
-	t := template(name, role)
-	t.NotBefore, t.NotAfter = d.now().Add(-backdate), d.now().Add(nodeLifetime)
-	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	if role == v1.RoleManager {
-		t.ExtKeyUsage, t.DNSNames = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth), []string{v1.ManagerName}
-	}
-	c, err := sign(d.ca, t, key)
+	c, err := sign(d.ca, nodeTemplate(name, role, d.now()), key)
 	if err != nil {
 		return nil, fmt.Errorf("sign certificate of node %s: %w", name, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,6 +92,15 @@ func SaveAuthority(dir string, key []byte) error {
 		return nil
 	}
 	return write(dir, authorityFile+".key", "EC PRIVATE KEY", key)
+}
+
+// DropAuthority removes the key of the authority from a node that is no manager any more.
+func DropAuthority(dir string) error {
+	err := os.Remove(filepath.Join(dir, authorityFile+".key"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // isManager tells whether a certificate is one of a manager of the authority's cluster. At which address it is does not

@@ -74,7 +74,7 @@ func TestExpiredCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := past.Renew(t.Context(), "w1", v1.RoleWorker, csr)
+	old, _, err := past.Renew(t.Context(), "w1", csr)
 	if err == nil {
 		err = c.keys.Renewed(old)
 	}

@@ -24,6 +24,8 @@ type Controller struct {
 	Network host.Network
 	Role    v1.Role
 	Address string // HOST:PORT at which other nodes reach this one, if it listens
+	// Wish is told what this node shall be; "" is what it is.
+	Wish func(v1.Role)
 	// Pace is told how often this node shall give a sign of life.
 	Pace func(heartbeat time.Duration)
 }
@@ -53,6 +55,7 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 		tx.Create(n)
 		return control.Result{}, nil
 	}
+	c.Wish(n.Spec.Role)
 	control.Modify(tx, n, c.describe)
 	if n.Status.Subnet == "" {
 		return control.Result{}, nil
