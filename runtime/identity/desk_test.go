@@ -129,7 +129,7 @@ func TestRefusedTokens(t *testing.T) {
 			t.Errorf("%s: something was written", what)
 		}
 	}
-	if _, _, err := r.Join(t.Context(), good, "w2", []byte("no request")); !errors.Is(err, store.ErrForbidden) {
+	if _, _, err := r.Join(t.Context(), good, "w2", "", []byte("no request")); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("no request: %v", err)
 	}
 	for _, x := range []struct {

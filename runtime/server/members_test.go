@@ -400,7 +400,7 @@ func TestHolder(t *testing.T) {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	if err := permit(t.Context(), api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
+	if err := New(Config{}).permit(t.Context(), api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("nobody at all: %v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"warren.io/warren/apis/meta"
-	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
