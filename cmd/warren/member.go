@@ -155,7 +155,8 @@ func (n *node) cleared() error {
 	return keys.DropAuthority(n.keysDir())
 }
 
-// keepManagers writes down where the others are, when that has changed.
+// keepManagers writes down where the others are, when that has changed, and where this one listens: without that it could not
+// be started any more.
 func (n *node) keepManagers() {
 	if !n.several() {
 		return
@@ -167,10 +168,11 @@ func (n *node) keepManagers() {
 		}
 	}
 	slices.Sort(others)
-	if len(others) == 0 || slices.Equal(others, n.id.Managers) {
+	here := n.id.Listen == n.listen && n.id.Advertise == n.named
+	if len(others) == 0 || here && slices.Equal(others, n.id.Managers) {
 		return
 	}
-	n.id.Managers = others
+	n.id.Managers, n.id.Listen, n.id.Advertise = others, n.listen, n.named
 	if err := n.id.save(n.dataDir); err != nil {
 		n.log.Error(err, "cannot write down where the other managers are")
 	}
