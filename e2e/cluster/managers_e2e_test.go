@@ -144,6 +144,9 @@ func (c *cluster) allKilled(tasks []v1.Task, all ...*machine) {
 	}
 	c.quorum(all[1], all...)
 	all[1].awaitNodes(v1.NodeReady, "m1", "m2", "m3", "w1", "w2", "w3")
+	c.await("the restart is reported", func() bool {
+		return slices.ContainsFunc(on(all[1].running(), "w1"), func(t v1.Task) bool { return t.Status.Restarts == crashed.Status.Restarts+1 })
+	})
 	left := slices.DeleteFunc(slices.Clone(tasks), func(t v1.Task) bool { return t.Spec.Node == "w1" })
 	after := all[2].settled(6, "m1", "m2", "m3", "w1", "w2", "w3")
 	c.same("all managers killed and back", left, after)
