@@ -70,7 +70,7 @@ func (o *office) Place(ctx context.Context, name, address string, replace bool) 
 }
 
 // Managers implements server.Members.
-func (o *office) Managers(ctx context.Context) ([]server.ManagerState, error) {
+func (o *office) Managers(ctx context.Context) ([]server.MemberState, error) {
 	q := o.node.member.Load()
 	if q == nil {
 		return nil, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable)
@@ -79,9 +79,9 @@ func (o *office) Managers(ctx context.Context) ([]server.ManagerState, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []server.ManagerState
+	var out []server.MemberState
 	for _, m := range all {
-		s := server.ManagerState{Name: m.Name, Leader: m.Leader, Voter: !m.Learner, Reachable: m.Reachable}
+		s := server.MemberState{Name: m.Name, Leader: m.Leader, Voter: !m.Learner, Reachable: m.Reachable}
 		if o.node.several() {
 			s.Address = addressOf(m)
 		}
@@ -94,7 +94,7 @@ func (o *office) Managers(ctx context.Context) ([]server.ManagerState, error) {
 		}
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b server.ManagerState) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b server.MemberState) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

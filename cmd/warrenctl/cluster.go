@@ -48,7 +48,7 @@ func (p *program) clusterStatus(c *cli.Context) error {
 	return nil
 }
 
-func roleOf(m grpcstore.ManagerState) string {
+func roleOf(m grpcstore.MemberState) string {
 	switch {
 	case m.Leader:
 		return "leader"
@@ -66,7 +66,7 @@ func yesNo(b bool) string {
 }
 
 // remarks tells what is wrong, or will be.
-func (p *program) remarks(all []grpcstore.ManagerState) {
+func (p *program) remarks(all []grpcstore.MemberState) {
 	for _, m := range all {
 		if m.Detail != "" {
 			p.note("%s: %s", m.Name, m.Detail)

@@ -22,7 +22,7 @@ func (m *machine) joinManager(at *machine) {
 }
 
 // managers are those that a machine knows of.
-func (m *machine) managers() (all []grpcstore.ManagerState) {
+func (m *machine) managers() (all []grpcstore.MemberState) {
 	out, _, err := m.try("cluster", "status", "-o", "json")
 	if err != nil || json.Unmarshal([]byte(out), &all) != nil {
 		return nil

@@ -19,8 +19,8 @@ type (
 	Pipe      = api.Pipe
 	Renewed   = api.Renewed
 	Place     = api.Place
-	// ManagerState is what one manager knows of another.
-	ManagerState = api.ManagerState
+	// MemberState is what one manager knows of another.
+	MemberState = api.MemberState
 )
 
 // Members are the other nodes, from the side of a manager.
@@ -42,7 +42,7 @@ type Members interface {
 	// Relayed is told of signs of life that another manager heard. It fails where this one does not lead.
 	Relayed(nodes []string) error
 	// Managers tells how the managers are.
-	Managers(ctx context.Context) ([]ManagerState, error)
+	Managers(ctx context.Context) ([]MemberState, error)
 }
 
 // ForNode is the node that a call is for, "" for the one that is asked.

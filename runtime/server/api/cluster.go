@@ -54,8 +54,8 @@ type Place struct {
 	Peers []string // HOST:PORT of the other members
 }
 
-// ManagerState is what one manager knows of another, or of itself.
-type ManagerState struct {
+// MemberState is what one manager knows of another, or of itself.
+type MemberState struct {
 	Name      string `json:"name"`
 	Address   string `json:"address,omitempty"` // HOST:PORT
 	Leader    bool   `json:"leader"`
@@ -65,7 +65,7 @@ type ManagerState struct {
 }
 
 // ToManagers makes an answer for the wire.
-func ToManagers(all []ManagerState) *ManagersResponse {
+func ToManagers(all []MemberState) *ManagersResponse {
 	r := &ManagersResponse{}
 	for _, m := range all {
 		r.Managers = append(r.Managers, &Manager{Name: m.Name, Address: m.Address, Leader: m.Leader, Voter: m.Voter, Reachable: m.Reachable, Detail: m.Detail})
@@ -74,9 +74,9 @@ func ToManagers(all []ManagerState) *ManagersResponse {
 }
 
 // States is the answer as the rest of Warren knows it.
-func (r *ManagersResponse) States() (out []ManagerState) {
+func (r *ManagersResponse) States() (out []MemberState) {
 	for _, m := range r.GetManagers() {
-		out = append(out, ManagerState{Name: m.GetName(), Address: m.GetAddress(), Leader: m.GetLeader(), Voter: m.GetVoter(), Reachable: m.GetReachable(), Detail: m.GetDetail()})
+		out = append(out, MemberState{Name: m.GetName(), Address: m.GetAddress(), Leader: m.GetLeader(), Voter: m.GetVoter(), Reachable: m.GetReachable(), Detail: m.GetDetail()})
 	}
 	return out
 }

@@ -22,8 +22,8 @@ type (
 	Joined    = api.Joined
 	Renewed   = api.Renewed
 	Place     = api.Place
-	// ManagerState is what one manager knows of another.
-	ManagerState = api.ManagerState
+	// MemberState is what one manager knows of another.
+	MemberState = api.MemberState
 )
 
 // ForNode returns a context for calls about images and usage of another node than the one that is asked, which passes them on.
@@ -69,7 +69,7 @@ func (c *Conn) Relay(ctx context.Context, nodes []string) error {
 }
 
 // Managers tells how the managers are, as the one that is asked knows it.
-func (c *Conn) Managers(ctx context.Context) ([]ManagerState, error) {
+func (c *Conn) Managers(ctx context.Context) ([]MemberState, error) {
 	r, err := c.nodes.Managers(ctx, &api.ManagersRequest{})
 	return r.States(), c.explain(ctx, err)
 }
