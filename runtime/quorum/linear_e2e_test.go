@@ -92,6 +92,9 @@ func (h *history) do(client int, r *remote, in register, wait time.Duration) {
 // saw the newest acknowledged write. WARREN_LINEAR says for how long, default 1m; WARREN_LINEAR_SEED repeats the faults.
 func TestLinearizability(t *testing.T) {
 	length, seed := time.Minute, uint64(time.Now().UnixNano())
+	if os.Getenv("CI") != "" {
+		length = 5 * time.Minute
+	}
 	if d, err := time.ParseDuration(os.Getenv("WARREN_LINEAR")); err == nil {
 		length = d
 	}
