@@ -63,6 +63,7 @@ type node struct {
 	brought  brought            // what the directory of images has brought
 	saved    saved              // what is known of scheduled backups
 	held     held               // tasks that nobody in the store knows
+	kept     sync.Mutex         // of what keepManagers writes into id
 	keyID    string             // of a manager with others: the SHA-256 of its public key
 	trace    control.Trace      // of the leader's controllers and of people
 	leading  flag

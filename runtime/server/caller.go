@@ -61,8 +61,8 @@ var forWorkers = []string{
 	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 }
 
-// forNewcomers are those that a manager may make beside, which is not yet among those that keep the store.
-var forNewcomers = []string{api.Membership_Place_FullMethodName}
+// forNewcomers are those that a manager may make beside, which is not yet, or not any more, among those that keep the store.
+var forNewcomers = []string{api.Membership_Place_FullMethodName, api.Membership_Managers_FullMethodName}
 
 // permit refuses calls that are not for the caller. A manager may do all, since it keeps the store; but whether somebody is
 // one is up to the managers, and not to an old certificate: without that it is a worker.
