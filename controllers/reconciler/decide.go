@@ -185,6 +185,9 @@ func (d *decision) retry(s slot, t *v1.Task) {
 	if t.Status.Reason == v1.ReasonPlatformMismatch && len(t.Spec.Platforms) == 0 && len(d.image.Platforms) > 0 {
 		wait = 0
 	}
+	if wait > 2*time.Duration(*t.Spec.Restart.MaxDelay) {
+		wait = 0 // an end so far in the future is another clock's, and says nothing
+	}
 	if wait > 0 {
 		d.say(t, "it is replaced in %s", wait.Round(time.Second))
 		d.wake(wait)
