@@ -205,7 +205,8 @@ func (n *node) relink() {
 	switch ok := !n.off && n.severed == 0 && n.via.attached(); {
 	case ok && n.cut:
 		n.cut, n.linked = false, n.w.now
-		n.relist() // the watch is gone
+		n.relist()         // the watch is gone
+		n.via.pass(n.name) // a new connection begins with a sign of life
 	case !ok && !n.cut:
 		n.cutOff()
 	}
