@@ -12,8 +12,7 @@ type Beats struct {
 	// Returned is called for a node that is heard again after it was silent for long enough to matter.
 	Returned func(node string)
 
-	mu    sync.Mutex
-	since time.Time
+	mu sync.Mutex
 	// used is when anything last came by. The leader's own node beats, too: a long silence of all is its own absence.
 	used time.Time
 	// silence is what matters. Until it is known every beat is told.
@@ -28,9 +27,9 @@ type meeting struct {
 	at  time.Time
 }
 
-// NewBeats returns a table that listens from now on.
+// NewBeats returns a table that listens from now on. A node has its grace from when it is first asked about.
 func NewBeats(now time.Time, returned func(node string)) *Beats {
-	return &Beats{Returned: returned, since: now, used: now, heard: map[string]time.Time{}, met: map[string]meeting{}}
+	return &Beats{Returned: returned, used: now, heard: map[string]time.Time{}, met: map[string]meeting{}}
 }
 
 // Beat notes a sign of life.
@@ -60,18 +59,15 @@ func (b *Beats) Heard(node string, uid int64, now time.Time) (time.Time, bool) {
 	if m.at.After(t) {
 		t = m.at // it made itself known: a sign of life
 	}
-	if b.since.After(t) {
-		t = b.since
-	}
 	return t, heard
 }
 
 // Matters implements Liveness.
-func (b *Beats) Matters(silence time.Duration, now time.Time) {
+func (b *Beats) Matters(silence time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.silence != 0 && b.silence != silence {
-		b.anew(now)
+		b.anew()
 	}
 	b.silence = silence
 }
@@ -79,12 +75,12 @@ func (b *Beats) Matters(silence time.Duration, now time.Time) {
 // awake listens anew after this process stood still: nodes may have beaten all the while.
 func (b *Beats) awake(now time.Time) {
 	if b.silence != 0 && now.Sub(b.used) >= b.silence {
-		b.anew(now)
+		b.anew()
 	}
 	b.used = now
 }
 
-func (b *Beats) anew(now time.Time) {
-	b.since = now
+func (b *Beats) anew() {
 	clear(b.heard)
+	clear(b.met)
 }

@@ -25,7 +25,7 @@ func (h heard) Heard(node string, _ int64, _ time.Time) (time.Time, bool) {
 }
 
 // Matters implements Liveness.
-func (heard) Matters(time.Duration, time.Time) {}
+func (heard) Matters(time.Duration) {}
 
 func TestCases(t *testing.T) {
 	controltest.Run(t, func(t *testing.T, c *controltest.Case) control.Controller {
@@ -44,7 +44,7 @@ func TestBeats(t *testing.T) {
 	if last, ok := b.Heard("n1", 1, at(0)); ok || !last.Equal(at(0)) {
 		t.Errorf("a node that was never heard: %v, %t", last, ok)
 	}
-	b.Matters(6*time.Second, at(0))
+	b.Matters(6 * time.Second)
 	for _, s := range []int{1, 4, 8, 9, 15, 16} { // silent for long enough to matter before 15
 		b.Beat("n1", at(s))
 		b.Beat("own", at(s))
@@ -56,7 +56,7 @@ func TestBeats(t *testing.T) {
 	if last, ok := b.Heard("n1", 1, at(16)); !ok || last != at(16) {
 		t.Errorf("last heard %v, %t", last, ok)
 	}
-	b.Matters(2*time.Second, at(17))
+	b.Matters(2 * time.Second)
 	if last, ok := b.Heard("n1", 1, at(17)); ok || last != at(17) {
 		t.Errorf("with new times it was heard %v, %t", last, ok)
 	}
@@ -75,7 +75,7 @@ func count(all []string, one string) (n int) {
 // removed and joins anew under its name.
 func TestBeatsMeet(t *testing.T) {
 	b := NewBeats(at(0), nil)
-	b.Matters(6*time.Second, at(0))
+	b.Matters(6 * time.Second)
 	for s := range 100 {
 		b.Beat("own", at(s))
 	}
@@ -92,7 +92,7 @@ func TestBeatsMeet(t *testing.T) {
 // A leader that stood still heard nobody, itself neither: it listens anew.
 func TestBeatsStoodStill(t *testing.T) {
 	b := NewBeats(at(0), nil)
-	b.Matters(6*time.Second, at(0))
+	b.Matters(6 * time.Second)
 	b.Heard("n1", 1, at(1))
 	b.Beat("n1", at(3))
 	for _, s := range []int{5, 8, 11} {

@@ -20,7 +20,7 @@ type Liveness interface {
 	Heard(node string, uid int64, now time.Time) (time.Time, bool)
 	// Matters tells how long a silence has to be for its end to be told. When that changes the table listens anew: nodes that
 	// gave signs of life as seldom as they should until now get a full grace.
-	Matters(silence time.Duration, now time.Time)
+	Matters(silence time.Duration)
 }
 
 // Controller works on one Node at a time.
@@ -45,7 +45,7 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 		return control.Result{}, nil
 	}
 	times := timesOf(tx)
-	c.Liveness.Matters(time.Duration(times.SuspectAfter), tx.Now())
+	c.Liveness.Matters(time.Duration(times.SuspectAfter))
 	last, heard := c.Liveness.Heard(name, n.Metadata.UID, tx.Now())
 	state, next := judge(tx.Now().Sub(last), times)
 	if !heard && worse(n.Status.State, state) {

@@ -106,12 +106,8 @@ func (m *manager) pass(node string) {
 	if to == nil || !m.awake() {
 		return
 	}
-	if to.manager == m {
-		to.hear(node)
-		return
-	}
 	m.w.timers.set(m.w.now.Add(m.w.upTo(m.w.Lag)), func() {
-		if m.attached() && to.manager.attached() {
+		if to.manager == m || m.attached() && to.manager.attached() {
 			to.hear(node)
 		}
 	})

@@ -113,7 +113,7 @@ func (l *leader) own() {
 	if !l.asleep {
 		l.beats.Beat("the leader's own", l.clock())
 	}
-	l.w.timers.set(l.w.now.Add(time.Duration(l.w.check.times.Heartbeat)), l.own)
+	l.w.timers.set(l.w.now.Add(min(time.Second, time.Duration(l.w.check.times.Heartbeat))), l.own)
 }
 
 func (w *World) remove(a *actor) {
@@ -142,7 +142,7 @@ type node struct {
 }
 
 func (w *World) newNode(name string) {
-	n := &node{excused: map[string]int{}, pace: v1.DefaultHeartbeat}
+	n := &node{excused: map[string]int{}}
 	n.actor = actor{w: w, name: name, visible: tasks.Visible(name)}
 	n.skew = w.someSkew(w.Skew)
 	n.use(w.managers[w.rng.IntN(len(w.managers))])
@@ -157,7 +157,7 @@ func (w *World) newNode(name string) {
 	n.make = func() []control.Controller {
 		return []control.Controller{
 			tasks.Controller{Node: name, Cluster: clusterID, Host: &waking{n.machine, n}},
-			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: func(d time.Duration) { n.pace = d }},
+			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: n.setPace},
 			images.Controller{Cluster: clusterID, Host: n.machine},
 		}
 	}
@@ -165,7 +165,7 @@ func (w *World) newNode(name string) {
 	w.check.heard[name] = w.now
 	w.nodes, w.byName[name] = append(w.nodes, n), n
 	w.actors = append(w.actors, &n.actor)
-	w.timers.set(w.now, n.beat)
+	n.setPace(v1.DefaultHeartbeat)
 }
 
 func (n *node) poked() {
@@ -188,12 +188,23 @@ func (n *node) wake() {
 	}
 }
 
-// beat is the agent's heartbeat, for ever. It goes to the manager that the node works through.
-func (n *node) beat() {
+// setPace begins to beat at another pace, at once.
+func (n *node) setPace(d time.Duration) {
+	if n.pace != d {
+		n.pace = d
+		n.w.timers.set(n.w.now, func() { n.beat(d) })
+	}
+}
+
+// beat is the agent's heartbeat, until its pace changes. It goes to the manager that the node works through.
+func (n *node) beat(pace time.Duration) {
+	if n.pace != pace {
+		return
+	}
 	if n.severed == 0 && !n.off {
 		n.via.pass(n.name)
 	}
-	n.w.timers.set(n.w.now.Add(n.pace), n.beat)
+	n.w.timers.set(n.w.now.Add(pace), func() { n.beat(pace) })
 }
 
 // use makes a node work through a manager.

@@ -181,6 +181,9 @@ func TestEndedStaysEnded(t *testing.T) {
 	w.Crash(0, 1)
 	settle(t, w, time.Minute)
 	w.Vanish(0)
+	if err := w.Run(10 * time.Second); err != nil { // time enough to start it
+		t.Fatal(err)
+	}
 	settle(t, w, time.Minute)
 	if st := w.check.services["once"].Status; st.Ready != 0 {
 		t.Fatalf("it runs again: %+v", st)
