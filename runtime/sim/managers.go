@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// manager is one of those that hold the store. What a majority of them has agreed on is the world's store; each of them
+// member is one of those that hold the store. What a majority of them has agreed on is the world's store; each of them
 // learns of it in its own time. One leads: it runs the leader's controllers.
-type manager struct {
+type member struct {
 	w    *World
 	skew time.Duration // of its clock
 	lag  time.Duration // by which commits come later to those who watch through it
@@ -27,7 +27,7 @@ const noticing = 2 * time.Second
 
 func (w *World) newManagers() {
 	for i := range max(w.Managers, 1) {
-		m := &manager{w: w, skew: w.someSkew(w.ManagerSkew)}
+		m := &member{w: w, skew: w.someSkew(w.ManagerSkew)}
 		if i > 0 {
 			m.lag = w.upTo(w.FollowerLag)
 		}
@@ -44,14 +44,14 @@ func (w *World) someSkew(most time.Duration) time.Duration {
 }
 
 // awake tells whether a manager answers at all.
-func (m *manager) awake() bool { return !m.off && !m.paused }
+func (m *member) awake() bool { return !m.off && !m.paused }
 
 // attached tells whether it is one of a majority that can talk to each other.
-func (m *manager) attached() bool { return m.awake() && m.apart == 0 && m.w.quorate() }
+func (m *member) attached() bool { return m.awake() && m.apart == 0 && m.w.quorate() }
 
 func (w *World) quorate() bool { return 2*len(w.able()) > len(w.managers) }
 
-func (w *World) able() (out []*manager) {
+func (w *World) able() (out []*member) {
 	for _, m := range w.managers {
 		if m.awake() && m.apart == 0 {
 			out = append(out, m)
@@ -92,7 +92,7 @@ func (w *World) vote() {
 }
 
 // learn has a manager hear who leads.
-func (w *World) learn(m *manager) {
+func (w *World) learn(m *member) {
 	w.timers.set(w.now.Add(w.upTo(w.Lag)), func() {
 		if m.attached() {
 			m.follows = w.leader
@@ -101,7 +101,7 @@ func (w *World) learn(m *manager) {
 }
 
 // pass hands on a sign of life to whoever leads, as far as this manager knows.
-func (m *manager) pass(node string) {
+func (m *member) pass(node string) {
 	to := m.follows
 	if to == nil || !m.awake() {
 		return

@@ -21,7 +21,7 @@ import (
 // leader runs the leader's controllers at a manager.
 type leader struct {
 	actor
-	manager *manager
+	manager *member
 	beats   *nodes.Beats
 	began   time.Time // when it came to lead, or woke from so long a sleep that it listens anew
 	slept   time.Time // when it last fell asleep
@@ -29,7 +29,7 @@ type leader struct {
 }
 
 // newLeader makes a manager lead; one that did so before is fenced but goes on for as long as it does not know.
-func (w *World) newLeader(m *manager) {
+func (w *World) newLeader(m *member) {
 	l := &leader{manager: m, began: w.now}
 	l.actor = actor{w: w, name: "leader", skew: m.skew}
 	l.beats = nodes.NewBeats(l.clock(), func(n string) {
@@ -135,7 +135,7 @@ type node struct {
 	excused map[string]int
 	off     bool
 	severed int           // how many faults cut its link
-	via     *manager      // through which it works
+	via     *member       // through which it works
 	moving  bool          // to another one
 	linked  time.Time     // since when it sees the store and its own machine
 	pace    time.Duration // between two signs of life
@@ -208,7 +208,7 @@ func (n *node) beat(pace time.Duration) {
 }
 
 // use makes a node work through a manager.
-func (n *node) use(m *manager) { n.via, n.lag = m, m.lag }
+func (n *node) use(m *member) { n.via, n.lag = m, m.lag }
 
 // relink follows what happened to the node's link or to its manager. If it is the manager, it tries others until one answers
 // that has a majority.

@@ -53,7 +53,7 @@ type World struct {
 	pushes map[string]int // how often each tag was moved
 	living bool           // faults that come by chance come now
 	// managers hold the store; leader is the newest that was chosen, dead or alive.
-	managers []*manager
+	managers []*member
 	leader   *leader
 	voting   bool
 	check    *checker
