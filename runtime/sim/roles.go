@@ -157,7 +157,7 @@ func (w *World) newNode(name string) {
 	n.make = func() []control.Controller {
 		return []control.Controller{
 			tasks.Controller{Node: name, Cluster: clusterID, Host: &waking{n.machine, n}},
-			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: n.setPace},
+			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: n.setPace, Role: v1.RoleWorker, Wish: func(v1.Role) {}},
 			images.Controller{Cluster: clusterID, Host: n.machine},
 		}
 	}
