@@ -27,7 +27,12 @@ func (n *node) etcdDir() string { return filepath.Join(n.dataDir, "etcd") }
 func (n *node) openStore(ctx context.Context) (err error) {
 	c := quorum.Config{DataDir: n.etcdDir(), Name: n.id.Name, Kinds: v1.Kinds,
 		Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed}
-	if n.listen != "" && n.advertise != "" {
+	if n.id.Listen != "" { // which another command line may have changed
+		if err := n.keepAddress(); err != nil {
+			return err
+		}
+	}
+	if n.several() {
 		m, id, err := keys.OpenMember(n.keysDir(), n.id.Name)
 		if err != nil {
 			return err
