@@ -32,6 +32,7 @@ var proven = map[string]string{
 	"run --backup-keep":            "e2e/node/backup_test.go:TestScheduledBackups",
 	"run --backup-passphrase-file": "e2e/node/backup_test.go:TestScheduledBackups",
 	"recover --stop-unknown":       "e2e/node/backup_test.go:TestRecoverInPlace",
+	"recover --alone":              "e2e/cluster/five_e2e_test.go:alonefrom",
 	"stop --tasks":                 "e2e/node/stop_test.go:TestStopTasks",
 	"reset --containerd":           "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
 	"run --advertise":              "e2e/cluster/cluster_e2e_test.go:TestAdvertise",
