@@ -23,6 +23,7 @@ import (
 	"warren.io/warren/runtime/quorum"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/journal"
 )
 
 func runCommand() *cli.Command {
@@ -47,10 +48,11 @@ type node struct {
 	id       identity
 	late     *store.Late // what the API serves
 	audit    atomic.Pointer[audit.Log]
-	own      store.Store    // the cluster as this node's agent may see and write it
-	quorum   *quorum.Quorum // of a manager
-	office   *office        // what a manager does for other nodes
-	link     *link          // of a worker to its managers
+	own      store.Store                   // the cluster as this node's agent may see and write it
+	quorum   *quorum.Quorum                // of a manager
+	office   *office                       // what a manager does for other nodes
+	link     *link                         // of a worker to its managers
+	journal  atomic.Pointer[journal.Store] // what a worker knows of what they want
 	network  *network.Network
 	host     *containerd.Host
 	beats    *nodes.Beats

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/journal"
 )
 
 // upWorker starts what makes a worker and returns when it ends: the agent, over a store that is elsewhere.
@@ -22,9 +25,12 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 	if n.link, err = openLink(n.id.Managers, n.keysDir(), n.log.WithName("link")); err != nil {
 		return err
 	}
-	n.own = n.link.store
-	n.late.Open(readOnly{store.View(n.link.store, known), n})
+	known := n.openJournal(n.link.store)
+	n.journal.Store(known)
+	n.own = patient{known}
+	n.late.Open(readOnly{store.View(known, told), n})
 	n.status.set("store", errors.New("no manager has answered yet"))
+	n.begin(func() { known.Run(ctx) })
 	n.begin(func() { n.link.beat(ctx, n.pace, n.tellLink()) })
 	n.begin(func() { n.link.reach(ctx, api.Serve) })
 	n.begin(func() { n.link.renew(ctx) })
@@ -36,6 +42,35 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 	n.begin(func() { n.followImages(ctx) })
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// patience is how long a worker that starts waits for its managers before it goes by what it knew. They may start at the same
+// time after a power cut, and what they say now counts more.
+const patience = 5 * time.Second
+
+func (n *node) openJournal(managers store.Store) *journal.Store {
+	return journal.Open(journal.Config{
+		Dir: filepath.Join(n.dataDir, "journal"), Node: n.id.Name, Cluster: n.id.Cluster, Kinds: v1.Kinds, Remote: managers,
+		Volatile: []string{v1.EventKind.Name}, Anchor: clusterKey, Same: n.sameCluster, Patience: patience, Log: n.log.WithName("journal"),
+	})
+}
+
+func (n *node) sameCluster(o meta.Object) error {
+	if id := o.(*v1.Cluster).Spec.ID; id != n.id.Cluster {
+		return fmt.Errorf("node %s belongs to %s, they have %s", n.id.Name, n.id.Cluster, id)
+	}
+	return nil
+}
+
+// patient lets the agent begin when there is something to begin with.
+type patient struct{ *journal.Store }
+
+// List implements store.Store.
+func (p patient) List(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	if err := p.Await(ctx); err != nil {
+		return nil, 0, err
+	}
+	return p.Store.List(ctx)
 }
 
 // tellLink returns what says on the board and, when it changes, in the log how the link is.
@@ -62,8 +97,8 @@ func (n *node) askManager() error {
 		store.ErrForbidden, n.id.Name, strings.Join(n.id.Managers, " or "))
 }
 
-// known is what a worker can tell of: of services it has only the images.
-func known(o meta.Object) bool { return o.Key().Kind != v1.ServiceKind.Name }
+// told is what a worker can tell of: of services it has only the images.
+func told(o meta.Object) bool { return o.Key().Kind != v1.ServiceKind.Name }
 
 // readOnly is what people see at a worker: what the node itself sees.
 type readOnly struct {
