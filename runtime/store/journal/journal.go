@@ -51,6 +51,7 @@ const history = 1024
 type Store struct {
 	config Config
 	file   *file
+	known  bool // there was something on disk
 
 	mu      sync.Mutex
 	rev     store.Revision // of this copy; it has nothing to do with the managers'
@@ -102,6 +103,7 @@ func Open(c Config) *Store {
 			s.place(e, e.wanted(c.Kinds, key))
 		}
 	}
+	s.known = len(s.entries) > 0
 	return s
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,10 +173,9 @@ func TestStrangers(t *testing.T) {
 
 func TestOutcomeUnknown(t *testing.T) {
 	m := newManagers(task("a"))
-	once := true
+	var answers atomic.Int32
 	m.answer = func([]store.Op) error {
-		if once {
-			once = false
+		if answers.Add(1) == 1 {
 			return store.ErrUnknown
 		}
 		return nil
@@ -182,7 +183,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	r := newRig(t, m)
 	r.await("the task comes", func() bool { return r.here("a") != nil })
 	r.report("a", 1)
-	r.await("it is known what came of the report", func() bool { return !once && r.node.Unreported() == 0 })
+	r.await("it is known what came of the report", func() bool { return answers.Load() > 0 && r.node.Unreported() == 0 })
 	if _, rev, _ := m.Store.List(t.Context()); rev != 3 {
 		t.Errorf("one report made %d commits", rev-2)
 	}
@@ -212,13 +213,14 @@ func TestRefused(t *testing.T) {
 
 func TestConflictIsSettledByWhatIsThere(t *testing.T) {
 	m := newManagers(task("a"))
-	r := newRig(t, m)
-	r.await("the task comes", func() bool { return r.here("a") != nil })
-	m.refuse = func([]store.Op) error {
-		m.refuse = nil // the managers change it just before
-		r.change("a", func(t *v1.Task) { t.Metadata.Labels = map[string]string{"x": "y"} })
+	var once sync.Once
+	var r *rig
+	m.refuse = func([]store.Op) error { // the managers change it just before
+		once.Do(func() { r.change("a", func(t *v1.Task) { t.Metadata.Labels = map[string]string{"x": "y"} }) })
 		return nil
 	}
+	r = newRig(t, m)
+	r.await("the task comes", func() bool { return r.here("a") != nil })
 	r.report("a", 1)
 	r.await("both changes are there", func() bool {
 		x := r.there("a")

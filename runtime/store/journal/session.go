@@ -25,7 +25,7 @@ func (s *Store) Run(ctx context.Context) {
 		defer close(kept)
 		s.keepAll(ctx)
 	}()
-	if len(s.entries) > 0 {
+	if s.known {
 		t := time.AfterFunc(s.config.Patience, s.begin)
 		defer t.Stop()
 	}
