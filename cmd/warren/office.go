@@ -79,6 +79,14 @@ func (o *office) Renew(ctx context.Context, node string, csr []byte) ([]byte, er
 // Heard implements server.Members.
 func (o *office) Heard(node string) { o.node.status.beat(node) }
 
+// Addresses implements server.Members. This release has one manager.
+func (o *office) Addresses() ([]string, error) {
+	if o.node.advertise == "" {
+		return nil, nil
+	}
+	return []string{o.node.advertise}, nil
+}
+
 // Scope implements server.Members.
 func (o *office) Scope(node string) store.Store { return store.Scope(o.behind, workerRights(node)) }
 

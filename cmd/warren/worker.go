@@ -22,13 +22,13 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 	if n.manifests != "" || n.listen != "" {
 		return usageError{fmt.Errorf("node %s is a worker: --manifests and --listen are for managers", n.id.Name)}
 	}
-	if n.link, err = openLink(n.id.Managers, n.keysDir(), n.log.WithName("link")); err != nil {
+	if n.link, err = openLink(n.id.Managers, n.keysDir(), n.saveManagers, n.log.WithName("link")); err != nil {
 		return err
 	}
-	known := n.openJournal(n.link.store)
+	known := n.openJournal(moving{n.link.store, n.link})
 	n.journal.Store(known)
 	n.own = patient{known}
-	n.late.Open(readOnly{store.View(known, told), n})
+	n.late.Open(readOnly{store.View(frank{known, n.id.Name}, told), n})
 	n.status.set("store", errors.New("no manager has answered yet"))
 	n.begin(func() { known.Run(ctx) })
 	n.begin(func() { n.link.beat(ctx, n.pace, n.tellLink()) })
@@ -73,6 +73,39 @@ func (p patient) List(ctx context.Context) ([]meta.Object, store.Revision, error
 	return p.Store.List(ctx)
 }
 
+// frank tells people who ask while no manager is heard since when the answers may be old.
+type frank struct {
+	*journal.Store
+	node string
+}
+
+var errAlone = errors.New("no manager is heard")
+
+func (f frank) tell(ctx context.Context) {
+	if since := f.Alone(); !since.IsZero() {
+		store.TellStale(ctx, store.Stale{Node: f.node, Age: time.Since(since), Why: errAlone})
+	}
+}
+
+// Get implements store.Store.
+func (f frank) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
+	f.tell(ctx)
+	return f.Store.Get(ctx, key)
+}
+
+// List implements store.Store.
+func (f frank) List(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	f.tell(ctx)
+	return f.Store.List(ctx)
+}
+
+// saveManagers keeps where the managers are.
+func (n *node) saveManagers(all []string) error {
+	id := n.id
+	id.Managers = all
+	return id.save(n.dataDir)
+}
+
 // tellLink returns what says on the board and, when it changes, in the log how the link is.
 func (n *node) tellLink() func(error) {
 	var mu sync.Mutex
@@ -94,7 +127,7 @@ func (n *node) tellLink() func(error) {
 // askManager is said to people who want to change something at a worker.
 func (n *node) askManager() error {
 	return fmt.Errorf("%w: node %s is a worker; what it does is decided at the managers\ntry: the same with --server %s and --keys DIR, or on that machine",
-		store.ErrForbidden, n.id.Name, strings.Join(n.id.Managers, " or "))
+		store.ErrForbidden, n.id.Name, strings.Join(n.link.addresses(), " or "))
 }
 
 // told is what a worker can tell of: of services it has only the images.

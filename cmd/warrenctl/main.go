@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,6 +38,8 @@ type program struct {
 	// live tells that err is a terminal, on which lines may be written over.
 	live bool
 	conn *grpcstore.Store
+	// stale warns once.
+	stale sync.Once
 	// pulls are the images that the node fetches, for describe.
 	pulls []host.Pull
 }
@@ -143,7 +146,7 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	if p.conn != nil {
 		return p.conn, nil
 	}
-	var o grpcstore.Options
+	o := grpcstore.Options{Stale: p.tellStale}
 	if keys != "" && !strings.HasPrefix(server, "unix:") {
 		var err error
 		if o.TLS, err = identity.ClientConfig(keys); err != nil {
@@ -164,6 +167,11 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	}
 	p.conn = s
 	return s, nil
+}
+
+// tellStale warns once that what is printed may be old.
+func (p *program) tellStale(text string) {
+	p.stale.Do(func() { p.note("warning: %s", text) })
 }
 
 func (p *program) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }

@@ -32,6 +32,10 @@ func TestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.crashes(a, 1)
+	c.await("the worker says how old its answers are", func() bool {
+		out, errs, err := a.try("get", "tasks")
+		return err == nil && strings.Contains(out, on(before, "a")[0].Metadata.Name) && strings.Contains(errs, "warning: a answers alone, as of ")
+	})
 	c.restartsAlone(a)
 	c.crashes(a, 2)
 	c.rebootsAlone(a, on(before, "a")[0])

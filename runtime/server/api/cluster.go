@@ -7,6 +7,9 @@ import "time"
 // NodeHeader names in a call's metadata the node that it is for, where that is not the one that is asked.
 const NodeHeader = "warren-node"
 
+// StaleTrailer says at the end of an answer that it may be old, and why.
+const StaleTrailer = "warren-stale"
+
 // TokenWish asks for a token.
 type TokenWish struct {
 	Role string
