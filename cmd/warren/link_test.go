@@ -22,8 +22,8 @@ import (
 	"warren.io/warren/runtime/store/memstore"
 )
 
-// aManager serves nodes behind a door that can be closed, or stuck.
-type aManager struct {
+// boss is a manager: it serves nodes behind a door that can be closed, or stuck.
+type boss struct {
 	address string
 	beats   atomic.Int64
 	reached atomic.Int64
@@ -37,28 +37,28 @@ type aManager struct {
 	desk    *keys.Desk
 }
 
-func (m *aManager) CreateToken(context.Context, server.TokenWish) (server.NewToken, error) {
+func (m *boss) CreateToken(context.Context, server.TokenWish) (server.NewToken, error) {
 	return server.NewToken{}, store.ErrForbidden
 }
 
-func (m *aManager) Join(ctx context.Context, j server.Joining) (server.Joined, error) {
+func (m *boss) Join(ctx context.Context, j server.Joining) (server.Joined, error) {
 	cert, role, err := m.desk.Join(ctx, j.Token, j.Name, j.CSR)
 	return server.Joined{Certificate: cert, Cluster: "c", Role: string(role)}, err
 }
 
-func (m *aManager) Renew(context.Context, string, []byte) ([]byte, error) {
+func (m *boss) Renew(context.Context, string, []byte) ([]byte, error) {
 	return nil, store.ErrForbidden
 }
 
-func (m *aManager) Heard(string) { m.beats.Add(1) }
+func (m *boss) Heard(string) { m.beats.Add(1) }
 
-func (m *aManager) Addresses() ([]string, error) {
+func (m *boss) Addresses() ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.told, m.useless
 }
 
-func (m *aManager) Reached(ctx context.Context, _ string, c *server.Pipe) error {
+func (m *boss) Reached(ctx context.Context, _ string, c *server.Pipe) error {
 	m.reached.Add(1)
 	select {
 	case <-c.Done():
@@ -67,16 +67,16 @@ func (m *aManager) Reached(ctx context.Context, _ string, c *server.Pipe) error 
 	return nil
 }
 
-func (m *aManager) Scope(string) store.Store { return memstore.New() }
+func (m *boss) Scope(string) store.Store { return memstore.New() }
 
-func (m *aManager) set(f func()) {
+func (m *boss) set(f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f()
 }
 
 // managersOf makes managers with one authority, and the keys of a worker of them in a directory.
-func managersOf(t *testing.T, dir string, count int) (all []*aManager) {
+func managersOf(t *testing.T, dir string, count int) (all []*boss) {
 	t.Helper()
 	authority := t.TempDir()
 	s := memstore.New()
@@ -107,9 +107,9 @@ func managersOf(t *testing.T, dir string, count int) (all []*aManager) {
 	return all
 }
 
-func newManager(t *testing.T, authority string) *aManager {
+func newManager(t *testing.T, authority string) *boss {
 	t.Helper()
-	m := &aManager{}
+	m := &boss{}
 	api := server.New(server.Config{Store: memstore.New(), Kinds: v1.Kinds, Members: m, Log: logr.Discard()})
 	c, err := keys.ServerConfig(authority, "m", "127.0.0.1")
 	if err != nil {
@@ -132,7 +132,7 @@ func newManager(t *testing.T, authority string) *aManager {
 }
 
 // open passes on connections.
-func (m *aManager) open(t *testing.T, at string) {
+func (m *boss) open(t *testing.T, at string) {
 	t.Helper()
 	door, err := net.Listen("tcp", at)
 	if err != nil {
@@ -159,7 +159,7 @@ func (m *aManager) open(t *testing.T, at string) {
 }
 
 // pass loses what comes while the door is stuck.
-func (m *aManager) pass(from, to net.Conn) {
+func (m *boss) pass(from, to net.Conn) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
@@ -175,7 +175,7 @@ func (m *aManager) pass(from, to net.Conn) {
 	}
 }
 
-func (m *aManager) close() {
+func (m *boss) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_ = m.door.Close()
@@ -194,7 +194,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // goesTo waits until the worker is heard at, and can be asked by, a manager from now on.
-func goesTo(t *testing.T, what string, m *aManager) {
+func goesTo(t *testing.T, what string, m *boss) {
 	t.Helper()
 	beats, reached := m.beats.Load(), m.reached.Load()
 	eventually(t, what, func() bool { return m.beats.Load() > beats && m.reached.Load() > reached })

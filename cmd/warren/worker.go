@@ -83,7 +83,7 @@ var errAlone = errors.New("no manager is heard")
 
 func (f frank) tell(ctx context.Context) {
 	if since := f.Alone(); !since.IsZero() {
-		store.TellStale(ctx, store.Stale{Node: f.node, Age: time.Since(since), Why: errAlone})
+		store.TellStale(ctx, store.Stale{Node: f.node, Age: max(time.Since(since), 0), Why: errAlone})
 	}
 }
 
