@@ -19,6 +19,7 @@ import (
 	keys "warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/grpcstore"
 	"warren.io/warren/runtime/store/memstore"
 )
 
@@ -42,13 +43,23 @@ func (m *boss) CreateToken(context.Context, server.TokenWish) (server.NewToken, 
 }
 
 func (m *boss) Join(ctx context.Context, j server.Joining) (server.Joined, error) {
-	cert, role, err := m.desk.Join(ctx, j.Token, j.Name, j.CSR)
+	cert, role, err := m.desk.Join(ctx, j.Token, j.Name, j.Address, j.CSR)
 	return server.Joined{Certificate: cert, Cluster: "c", Role: string(role)}, err
 }
 
-func (m *boss) Renew(context.Context, string, []byte) ([]byte, error) {
-	return nil, store.ErrForbidden
+func (m *boss) Renew(context.Context, string, []byte) (server.Renewed, error) {
+	return server.Renewed{}, store.ErrForbidden
 }
+
+func (m *boss) Place(context.Context, string, string, bool) (server.Place, error) {
+	return server.Place{}, store.ErrForbidden
+}
+
+func (m *boss) IsManager(string) bool { return false }
+
+func (m *boss) Relayed([]string) error { return nil }
+
+func (m *boss) Managers(context.Context, bool) ([]server.MemberState, error) { return nil, nil }
 
 func (m *boss) Heard(string) { m.beats.Add(1) }
 
@@ -97,11 +108,11 @@ func managersOf(t *testing.T, dir string, count int) (all []*boss) {
 		t.Fatal(err)
 	}
 	all[0].desk = desk
-	j, err := request(t.Context(), a, all[0].address, token, "w1")
+	j, err := request(t.Context(), a, all[0].address, grpcstore.Joining{Token: token.String(), Name: "w1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Save(dir+"/keys", j.Certificate); err != nil {
+	if err := a.Save(dir+"/keys", j.Certificate, nil); err != nil {
 		t.Fatal(err)
 	}
 	return all

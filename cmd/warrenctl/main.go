@@ -112,7 +112,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.whyVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
 			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
-			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
+			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.clusterVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}

@@ -149,3 +149,34 @@ func (c *cluster) wasReplaced(m, a *machine) {
 	})
 	c.same("replaced and back", elsewhere, m.settled(2, "m"))
 }
+
+// TestWorkerMovesOn: a worker that joined at one manager knows all three, and goes to another when its own falls silent.
+func TestWorkerMovesOn(t *testing.T) {
+	c := newCluster(t)
+	m1, m2, m3, w := c.machine("m1"), c.machine("m2"), c.machine("m3"), c.machine("w")
+	m1.manager()
+	m1.awaitNodes(v1.NodeReady, "m1")
+	w.join(m1)
+	m1.awaitNodes(v1.NodeReady, "w")
+	m2.joinManager(m1)
+	m3.joinManager(m1)
+	c.quorum(m1, m1, m2, m3)
+	c.await("the worker knows three managers", func() bool {
+		data, _ := os.ReadFile(filepath.Join(w.DataDir, "node.json"))
+		return strings.Contains(string(data), m1.address()) && strings.Contains(string(data), m2.address()) && strings.Contains(string(data), m3.address())
+	})
+	began := time.Now()
+	if err := m1.Cut(); err != nil { // which the worker speaks to since it joined
+		t.Fatal(err)
+	}
+	c.await("another manager can ask the worker", func() bool {
+		_, _, err := m2.try("top", "nodes", "--node", "w", "--interval", "1ms")
+		_, _, other := m3.try("top", "nodes", "--node", "w", "--interval", "1ms")
+		return err == nil || other == nil
+	})
+	t.Logf("the worker was with another manager %s after its own fell silent", time.Since(began).Round(time.Millisecond))
+	m2.awaitNodes(v1.NodeReady, "w")
+	if out := m2.ctl("get", "events", "-o", "yaml"); strings.Contains(out, "node w is down") {
+		t.Errorf("the worker was given up:\n%s", out)
+	}
+}

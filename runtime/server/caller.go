@@ -61,19 +61,32 @@ var forWorkers = []string{
 	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 }
 
-// permit refuses calls that are not for the caller.
-func permit(ctx context.Context, method string) error {
+// forNewcomers are those that a manager may make beside, which is not yet, or not any more, among those that keep the store.
+var forNewcomers = []string{api.Membership_Place_FullMethodName, api.Membership_Managers_FullMethodName}
+
+// permit refuses calls that are not for the caller. A manager may do all, since it keeps the store; but whether somebody is
+// one is up to the managers, and not to an old certificate: without that it is a worker.
+func (s *Server) permit(ctx context.Context, method string) error {
 	who := callerOf(ctx)
 	switch {
 	case method == api.Membership_Join_FullMethodName:
 		return nil
-	case who.role == v1.RoleAdmin:
+	case who.role == v1.RoleAdmin, s.isManager(who):
 		return nil
-	case who.role == v1.RoleWorker && slices.Contains(forWorkers, method):
+	case who.role == v1.RoleManager && slices.Contains(forNewcomers, method):
+		return nil
+	case who.node() && slices.Contains(forWorkers, method):
 		return nil
 	}
 	return who.refused(method)
 }
+
+func (s *Server) isManager(c caller) bool {
+	return c.role == v1.RoleManager && s.config.Members != nil && s.config.Members.IsManager(c.name)
+}
+
+// node tells whether the caller is a machine.
+func (c caller) node() bool { return c.role == v1.RoleWorker || c.role == v1.RoleManager }
 
 func (c caller) refused(what string) error {
 	if c.role == "" {
@@ -85,7 +98,7 @@ func (c caller) refused(what string) error {
 // store is the store as the caller may see and write it.
 func (s *Server) store(ctx context.Context) (store.Store, error) {
 	who := callerOf(ctx)
-	if who.role == v1.RoleWorker {
+	if who.node() && !s.isManager(who) {
 		if s.config.Members == nil {
 			return nil, notServed("workers")
 		}
@@ -97,14 +110,38 @@ func (s *Server) store(ctx context.Context) (store.Store, error) {
 type callerKey struct{}
 
 // markCaller remembers for the requests of an HTTP connection who is at its other end.
-func markCaller(ctx context.Context, c net.Conn) context.Context {
-	who := caller{v1.RoleAdmin, "a user of this machine"}
+func (s *Server) markCaller(ctx context.Context, c net.Conn) context.Context {
+	who := caller{role: v1.RoleAdmin, name: "a user of this machine"}
 	if g, ok := c.(*greeted); ok {
 		if t, ok := g.Conn.(*tls.Conn); ok {
-			who = holder(t.ConnectionState().PeerCertificates)
+			state := t.ConnectionState()
+			who = holder(state.PeerCertificates)
+			ctx = context.WithValue(ctx, stateKey{}, &state)
+			if who.role == v1.RoleManager && s.config.Peers.Conn != nil {
+				ctx = s.config.Peers.Conn(ctx, t)
+			}
 		}
 	}
 	return context.WithValue(markLocal(ctx, c), callerKey{}, who)
+}
+
+type stateKey struct{}
+
+// forPeers passes on what managers say to each other to keep the store; who may say it is decided there.
+func (s *Server) forPeers(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state, _ := r.Context().Value(stateKey{}).(*tls.ConnectionState)
+		if state == nil || s.config.Peers.For == nil || !s.config.Peers.For(r) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		r.TLS = state // net/http does not see it behind the first bytes
+		if peers := s.config.Peers.Handler(); peers != nil {
+			peers.ServeHTTP(w, r)
+			return
+		}
+		fail(w, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable))
+	})
 }
 
 // permitHTTP lets only people through: nodes use gRPC.
@@ -115,7 +152,8 @@ func (s *Server) permitHTTP(h http.Handler) http.Handler {
 			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path)))
 			return
 		}
-		h.ServeHTTP(w, r)
+		ctx := store.OnStale(r.Context(), func(s store.Stale) { w.Header().Set("Warren-Stale", s.String()) })
+		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
@@ -129,14 +167,14 @@ func (s *Server) tellRefused(from string, err error) error {
 
 // permitCall and permitStream are the first that any call meets.
 func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (any, error) {
-	if err := permit(ctx, info.FullMethod); err != nil {
+	if err := s.permit(ctx, info.FullMethod); err != nil {
 		return nil, api.ToStatus(s.tellRefused(addressOf(ctx), err))
 	}
 	return do(ctx, r)
 }
 
 func (s *Server) permitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) error {
-	if err := permit(stream.Context(), info.FullMethod); err != nil {
+	if err := s.permit(stream.Context(), info.FullMethod); err != nil {
 		return api.ToStatus(s.tellRefused(addressOf(stream.Context()), err))
 	}
 	return do(srv, stream)

@@ -18,6 +18,10 @@ type (
 	Joining   = api.Joining
 	Joined    = api.Joined
 	Pipe      = api.Pipe
+	Renewed   = api.Renewed
+	Place     = api.Place
+	// MemberState is what one manager knows of another.
+	MemberState = api.MemberState
 )
 
 // Members are the other nodes, from the side of a manager.
@@ -25,7 +29,7 @@ type Members interface {
 	CreateToken(ctx context.Context, w TokenWish) (NewToken, error)
 	Join(ctx context.Context, j Joining) (Joined, error)
 	// Renew makes a certificate for the node that asks.
-	Renew(ctx context.Context, node string, csr []byte) ([]byte, error)
+	Renew(ctx context.Context, node string, csr []byte) (Renewed, error)
 	// Heard is told of each sign of life.
 	Heard(node string)
 	// Addresses are where all managers are reached, HOST:PORT, sorted; none where that is not known. An error is why nodes are
@@ -35,6 +39,14 @@ type Members interface {
 	Reached(ctx context.Context, node string, c *Pipe) error
 	// Scope is the store as a worker sees and writes it.
 	Scope(node string) store.Store
+	// Place makes room among the managers for a node that may be one, at an address.
+	Place(ctx context.Context, node, address string, replace bool) (Place, error)
+	// IsManager tells whether a node is one of those that keep the store.
+	IsManager(node string) bool
+	// Relayed is told of signs of life that another manager heard. It fails where this one does not lead.
+	Relayed(nodes []string) error
+	// Managers tells how the managers are; with certain a majority confirms who they are.
+	Managers(ctx context.Context, certain bool) ([]MemberState, error)
 }
 
 // ForNode is the node that a call is for, "" for the one that is asked.
@@ -84,8 +96,37 @@ func (m members) Renew(ctx context.Context, r *api.RenewRequest) (*api.RenewResp
 	if err != nil {
 		return nil, err
 	}
-	cert, err := desk.Renew(ctx, callerOf(ctx).name, r.GetCsr())
-	return &api.RenewResponse{Certificate: cert}, err
+	n, err := desk.Renew(ctx, callerOf(ctx).name, r.GetCsr())
+	return &api.RenewResponse{Certificate: n.Certificate, Role: n.Role, Authority: n.Authority}, err
+}
+
+// Place implements the API.
+func (m members) Place(ctx context.Context, r *api.PlaceRequest) (*api.PlaceResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	p, err := desk.Place(ctx, callerOf(ctx).name, r.GetAddress(), r.GetReplace())
+	return &api.PlaceResponse{Id: p.ID, Peers: p.Peers}, err
+}
+
+// Relay implements the API.
+func (m members) Relay(_ context.Context, r *api.RelayRequest) (*api.RelayResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	return &api.RelayResponse{}, desk.Relayed(r.GetNodes())
+}
+
+// Managers implements the API.
+func (m members) Managers(ctx context.Context, r *api.ManagersRequest) (*api.ManagersResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	all, err := desk.Managers(ctx, r.GetCertain())
+	return api.ToManagers(all), err
 }
 
 // Heartbeat implements the API.
