@@ -176,7 +176,9 @@ func TestWorkerMovesOn(t *testing.T) {
 	})
 	t.Logf("the worker was with another manager %s after its own fell silent", time.Since(began).Round(time.Millisecond))
 	m2.awaitNodes(v1.NodeReady, "w")
-	if out := m2.ctl("get", "events", "-o", "yaml"); strings.Contains(out, "node w is down") {
-		t.Errorf("the worker was given up:\n%s", out)
+	for _, e := range items[v1.Event](m2, "events") {
+		if e.Spec.About.Name == "w" && e.Spec.Reason == "Down" {
+			t.Errorf("the worker was given up: %s", e.Metadata.Name)
+		}
 	}
 }
