@@ -45,7 +45,7 @@ var ErrForeign = errors.New("the managers are of another cluster")
 var errOld = errors.New("the managers have an older state than this node has seen")
 
 // history is how many changes can be watched from the past.
-const history = 1024
+const history = 256
 
 // Store implements store.Store. Make one with Open, and let Run work for it.
 type Store struct {

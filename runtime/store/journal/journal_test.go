@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -226,6 +227,44 @@ func TestConflictIsSettledByWhatIsThere(t *testing.T) {
 		x := r.there("a")
 		return x.Status.Restarts == 1 && x.Metadata.Labels["x"] == "y"
 	})
+}
+
+// Events are reported as all else, and are not kept: one that is told again after a restart goes over the one that is there.
+func TestEvents(t *testing.T) {
+	r := newRig(t, newManagers(task("a")))
+	r.await("the task comes", func() bool { return r.here("a") != nil })
+	about := meta.Key{Kind: "Task", Name: "a"}
+	tell := func(count int) {
+		e := meta.New[v1.Event](v1.EventName(about, "CrashLoop"))
+		e.Metadata.Created, e.Metadata.Generation = time.Now(), 1
+		e.Spec.About, e.Spec.Reason, e.Spec.Node, e.Status.Count = about, "CrashLoop", "n1", count
+		if _, err := r.node.Commit(t.Context(), store.Op{Verb: store.Put, Key: e.Key(), Object: e, Guard: store.Any}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func() (e *v1.Event) {
+		if o, err := r.managers.Store.Get(t.Context(), meta.Key{Kind: "Event", Name: v1.EventName(about, "CrashLoop")}); err == nil {
+			e = o.(*v1.Event)
+		}
+		return e
+	}
+	tell(1)
+	r.await("the event is there", func() bool { return there() != nil })
+	first := there().Metadata
+	tell(2)
+	r.await("it is counted", func() bool { return there().Status.Count == 2 })
+	r.stop()
+	r.cutNow()
+	r.start()
+	tell(3)
+	r.heal()
+	r.await("it is told over the one from before", func() bool { return there().Status.Count == 3 && r.node.Unreported() == 0 })
+	if now := there().Metadata; now.UID != first.UID || now.Generation != 1 {
+		t.Errorf("%+v became %+v", first, now)
+	}
+	if data, _ := os.ReadFile(filepath.Join(r.dir, Name)); strings.Contains(string(data), "CrashLoop") {
+		t.Error("events are on the disk")
+	}
 }
 
 // What says nothing new to the disk is not written.
