@@ -196,8 +196,18 @@ func (n *node) cleared() error {
 	return keys.DropAuthority(n.keysDir())
 }
 
-// keepManagers writes down where the others are, when that has changed, and where this one listens: without that it could not
-// be started any more.
+// keepAddress writes down where this manager listens, for a start without the flags.
+func (n *node) keepAddress() error {
+	n.kept.Lock()
+	defer n.kept.Unlock()
+	if n.id.Listen == n.listen && n.id.Advertise == n.named {
+		return nil
+	}
+	n.id.Listen, n.id.Advertise = n.listen, n.named
+	return n.id.save(n.dataDir)
+}
+
+// keepManagers writes down where the others are, when that has changed.
 func (n *node) keepManagers() {
 	if !n.several() {
 		return
@@ -211,8 +221,7 @@ func (n *node) keepManagers() {
 	slices.Sort(others)
 	n.kept.Lock()
 	defer n.kept.Unlock()
-	here := n.id.Listen == n.listen && n.id.Advertise == n.named
-	if len(others) == 0 || here && slices.Equal(others, n.id.Managers) {
+	if len(others) == 0 || slices.Equal(others, n.id.Managers) {
 		return
 	}
 	n.id.Managers, n.id.Listen, n.id.Advertise = others, n.listen, n.named

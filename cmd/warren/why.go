@@ -46,7 +46,7 @@ func (n *node) why(ctx context.Context, key meta.Key) ([]string, error) {
 
 // askLeader asks the manager that decides, if that is another one; nil if it is not.
 func (n *node) askLeader(ctx context.Context, key meta.Key) ([]string, error) {
-	own := key == meta.Key{Kind: v1.NodeKind.Name, Name: n.id.Name}             // what is wrong here it knows best
+	own := key == meta.Key{Kind: v1.NodeKind.Name, Name: n.id.Name} // what is wrong here it knows best
 	if n.leading.get() || own || server.ForNode(ctx) == n.id.Name { // or was asked by a manager that took it for the leader
 		return nil, nil
 	}

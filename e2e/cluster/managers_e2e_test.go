@@ -223,4 +223,12 @@ func (c *cluster) managerRemoved(all ...*machine) {
 	all[0].ctl("node", "rm", gone.Name)
 	c.quorum(all[0], all[:2]...)
 	all[0].settled(6, "m1", "m2", "w1", "w2", "w3")
+
+	// It comes back all the same: it is nobody's any more, and what it ran is stopped.
+	gone.warren("run")
+	c.await("a removed manager stops what it ran", func() bool {
+		ps, err := gone.Processes()
+		return err == nil && !slices.ContainsFunc(ps, func(p hosts.Process) bool { return p.Kind == hosts.Task })
+	})
+	c.quorum(all[0], all[:2]...)
 }

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"go.uber.org/zap"
 
 	"warren.io/warren/apis/meta"
 	"warren.io/warren/runtime/store"
@@ -24,6 +28,9 @@ func Salvage(ctx context.Context, config Config, scratch string) (all []meta.Obj
 	if err := os.CopyFS(scratch, os.DirFS(config.DataDir)); err != nil {
 		return nil, 0, fmt.Errorf("read the store in %s: %w", config.DataDir, diskError(err))
 	}
+	if err := commitAll(filepath.Join(scratch, "member", "wal")); err != nil {
+		return nil, 0, fmt.Errorf("read the log in %s: %w", config.DataDir, err)
+	}
 	config.DataDir, config.Peer = scratch, PeerConfig{}
 	q, err := newQuorum(config)
 	if err == nil {
@@ -37,6 +44,31 @@ func Salvage(ctx context.Context, config Config, scratch string) (all []meta.Obj
 		return nil, 0, fmt.Errorf("read the store in %s: %w", scratch, err)
 	}
 	return q.store.List(ctx)
+}
+
+// commitAll marks all of a log as committed. A follower hears later than it writes what was committed, so the end of its log may
+// have been acknowledged, and etcd would leave it out.
+func commitAll(dir string) error {
+	log := zap.NewNop()
+	snaps, err := wal.ValidSnapshotEntries(log, dir)
+	if err != nil {
+		return err
+	}
+	from := &walpb.Snapshot{}
+	if len(snaps) > 0 {
+		from = snaps[len(snaps)-1]
+	}
+	w, err := wal.Open(log, dir, from)
+	if err != nil {
+		return err
+	}
+	_, state, entries, err := w.ReadAll()
+	if err == nil && len(entries) > 0 {
+		last := entries[len(entries)-1].GetIndex()
+		state.Commit = &last
+		err = w.Save(state, nil)
+	}
+	return errors.Join(err, w.Sync(), w.Close())
 }
 
 // alone starts etcd as the only member, whoever the others were.
