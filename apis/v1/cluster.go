@@ -23,7 +23,7 @@ type ClusterSpec struct {
 	Heartbeat meta.Duration `json:"heartbeat,omitempty"`
 	// SuspectAfter is how long a node may be silent before it gets no new tasks, at least twice the heartbeat. Default 6s.
 	SuspectAfter meta.Duration `json:"suspectAfter,omitempty"`
-	// DownAfter is how long a node may be silent before its tasks are replaced elsewhere. Default 15s.
+	// DownAfter is how long a node may be silent before its tasks are replaced elsewhere. Default 12s.
 	DownAfter meta.Duration `json:"downAfter,omitempty"`
 }
 
@@ -37,7 +37,7 @@ const DefaultTaskNetwork = "10.0.0.0/16"
 const (
 	DefaultHeartbeat    = 3 * time.Second
 	DefaultSuspectAfter = 6 * time.Second
-	DefaultDownAfter    = 15 * time.Second
+	DefaultDownAfter    = 12 * time.Second
 
 	minHeartbeat = 100 * time.Millisecond
 	maxDownAfter = 24 * time.Hour

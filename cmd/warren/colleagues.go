@@ -39,6 +39,19 @@ func (o *office) addresses() (out []string) {
 	return out
 }
 
+// leaderless is how long a manager without a leader is waited for; electing one takes less.
+const leaderless = 5 * time.Second
+
+// Addresses implements server.Members.
+func (o *office) Addresses() ([]string, error) {
+	if q := o.node.member.Load(); q != nil {
+		if h := q.Health(); h.Age > leaderless {
+			return nil, fmt.Errorf("%w: manager %s has heard no leader for %s", store.ErrUnavailable, o.node.id.Name, h.Age.Round(time.Second))
+		}
+	}
+	return o.addresses(), nil
+}
+
 // IsManager implements server.Members.
 func (o *office) IsManager(node string) bool {
 	return slices.ContainsFunc(o.node.known(), func(m quorum.Member) bool { return m.Name == node })

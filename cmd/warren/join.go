@@ -50,7 +50,7 @@ func (n *node) join(ctx context.Context) error {
 		return n.refuse(ctx, fmt.Errorf("%w: node %s was recovered at revision %d, the store in %s/etcd is from before that, at %d; bring the right one back, or recover again",
 			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
 	}
-	n.office.open(s)
+	n.office.open(n.quorum.Store()) // a worker asks another manager rather than believe an old answer
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
 	n.late.Open(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n})
 	n.status.set("store", nil)

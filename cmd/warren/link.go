@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	keys "warren.io/warren/runtime/identity"
+	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -18,20 +21,24 @@ import (
 type link struct {
 	store    *grpcstore.Store
 	identity *keys.Node
-	managers []string
+	save     func(managers []string) error
 	log      logr.Logger
 
-	mu   sync.Mutex
-	conn net.Conn // the newest
-	next int      // which manager is tried first
+	mu       sync.Mutex
+	managers []string
+	saved    []string
+	next     int       // which manager is tried first
+	conn     net.Conn  // the newest, to that manager
+	since    time.Time // when it was made
+	proved   bool      // it was of use
 }
 
-func openLink(managers []string, dir string, log logr.Logger) (*link, error) {
+func openLink(managers []string, dir string, save func([]string) error, log logr.Logger) (*link, error) {
 	id, err := keys.OpenNode(dir)
 	if err != nil {
 		return nil, err
 	}
-	l := &link{identity: id, managers: managers, log: log}
+	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log}
 	if len(managers) == 0 {
 		return nil, errors.New("this node knows no manager: node.json is damaged; run warren reset and join anew")
 	}
@@ -39,35 +46,110 @@ func openLink(managers []string, dir string, log logr.Logger) (*link, error) {
 	return l, err
 }
 
-// dial connects to the first manager that answers, beginning with the one that did last.
+// dialWithin bounds the wait for one manager, so that there is time for the others. One that is switched off says nothing.
+const dialWithin = 2 * time.Second
+
+// dial connects to the first manager that answers, beginning with the one that did last. A connection that came to nothing, as
+// with a process that stands still, is no reason to begin with it.
 func (l *link) dial(ctx context.Context) (net.Conn, error) {
+	l.mu.Lock()
+	if l.conn != nil && !l.proved {
+		l.move()
+	}
+	tries := len(l.managers)
+	l.mu.Unlock()
 	var all error
-	for range l.managers {
-		l.mu.Lock()
-		address := l.managers[l.next%len(l.managers)]
-		l.mu.Unlock()
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		l.mu.Lock()
+	for range tries {
+		c, err := l.dialOne(ctx)
 		if err == nil {
-			l.conn = c
-			l.mu.Unlock()
 			return c, nil
 		}
-		l.next++
-		l.mu.Unlock()
 		all = errors.Join(all, err)
 	}
 	return nil, all
 }
 
-// drop ends a connection on which nothing comes through, so that another is made: the kernel would try for minutes.
-func (l *link) drop() {
+func (l *link) dialOne(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	address := l.current()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn != nil {
-		_ = l.conn.Close()
-		l.next++
+	if err != nil {
+		l.move()
+		return nil, err
 	}
+	l.conn, l.since, l.proved = c, time.Now(), false
+	return c, nil
+}
+
+// move makes another manager the first to be tried.
+func (l *link) move() { l.next, l.conn = (l.next+1)%len(l.managers), nil }
+
+func (l *link) current() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.managers[l.next%len(l.managers)]
+}
+
+// addresses are where the managers are, as far as this node knows.
+func (l *link) addresses() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.managers
+}
+
+// drop ends a connection on which nothing comes through, so that another is made: the kernel would try for minutes. Only, if
+// not nil, is the one that was found wanting: there may be a newer one by now.
+func (l *link) drop(only net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil && (only == nil || only == l.conn) {
+		_ = l.conn.Close()
+		l.move()
+	}
+}
+
+// doubtAfter is how long a manager may be of no use before another is tried; electing a leader takes less.
+const doubtAfter = 5 * time.Second
+
+// doubt leaves a manager that answers and is of no use, as one that is cut off from the others.
+func (l *link) doubt() {
+	l.mu.Lock()
+	conn := l.conn
+	leave := len(l.managers) > 1 && conn != nil && time.Since(l.since) > doubtAfter
+	l.mu.Unlock()
+	if leave {
+		l.drop(conn)
+	}
+}
+
+// heard notes that a manager answered, and where it says that all of them are. It returns the connection.
+func (l *link) heard(managers []string) net.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.proved = true; len(managers) > 0 {
+		l.learn(managers)
+	}
+	return l.conn
+}
+
+func (l *link) learn(managers []string) {
+	here := l.managers[l.next%len(l.managers)]
+	if !slices.Contains(managers, here) {
+		managers = append(slices.Clone(managers), here) // which leads to one of them, for certain
+	}
+	l.managers, l.next = managers, slices.Index(managers, here)
+	if slices.Equal(managers, l.saved) {
+		return
+	}
+	if err := l.save(managers); err != nil {
+		l.log.Error(err, "managers have other addresses, which cannot be kept", "managers", managers)
+		return
+	}
+	l.saved = managers
+	l.log.Info("managers have other addresses", "managers", managers)
 }
 
 func (l *link) close() error { return l.store.Close() }
@@ -79,12 +161,16 @@ const again = time.Second
 func (l *link) beat(ctx context.Context, pace <-chan time.Duration, tell func(error)) {
 	every := v1.DefaultHeartbeat
 	for ctx.Err() == nil {
-		err := l.store.Heartbeat(ctx, &every, pace, func() { tell(nil) })
+		var conn net.Conn
+		err := l.store.Heartbeat(ctx, &every, pace, func(managers []string) {
+			conn = l.heard(managers)
+			tell(nil)
+		})
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, grpcstore.ErrSilent) {
-			l.drop()
+		if errors.Is(err, grpcstore.ErrSilent) || len(l.addresses()) > 1 {
+			l.drop(conn)
 		}
 		tell(err)
 		sleep(ctx, again)
@@ -134,6 +220,21 @@ func (l *link) renewNow(ctx context.Context) (grpcstore.Renewed, error) {
 		return r, err
 	}
 	return r, l.identity.Renewed(r.Certificate)
+}
+
+// moving is the managers' store, by whichever of them is of use.
+type moving struct {
+	store.Store
+	link *link
+}
+
+// List implements store.Store.
+func (m moving) List(ctx context.Context) ([]meta.Object, store.Revision, error) {
+	all, rev, err := m.Store.List(ctx)
+	if errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
+		m.link.doubt()
+	}
+	return all, rev, err
 }
 
 // sleep is false when ctx ended meanwhile.

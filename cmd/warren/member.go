@@ -185,6 +185,9 @@ func (n *node) promoted(r grpcstore.Renewed) error {
 	if err := keys.SaveAuthority(n.keysDir(), r.Authority); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(n.journalDir()); err != nil { // it would be old when this node is a worker again
+		return err
+	}
 	n.log.Info("this node becomes a manager", "address", n.advertise)
 	n.id.Role, n.id.Listen, n.id.Advertise = v1.RoleManager, n.listen, n.named
 	return n.id.save(n.dataDir)

@@ -23,6 +23,7 @@ import (
 	"warren.io/warren/runtime/quorum"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/journal"
 )
 
 func runCommand() *cli.Command {
@@ -52,6 +53,7 @@ type node struct {
 	member   atomic.Pointer[quorum.Quorum] // the same, for those who ask while it starts
 	office   *office                       // what a manager does for other nodes
 	link     *link                         // of a worker to its managers
+	journal  atomic.Pointer[journal.Store] // what a worker knows of what they want
 	network  *network.Network
 	host     *containerd.Host
 	beats    *nodes.Beats

@@ -128,8 +128,10 @@ func (n *node) stop(ctx context.Context, tasks bool) error {
 // health runs the checks of readiness.
 func (n *node) health(ctx context.Context) []server.Check {
 	checks := n.status.checks()
-	if n.id.worker() {
-		// the link says by itself how it is
+	if n.id.worker() { // the link says by itself how it is
+		if j := n.journal.Load(); j != nil {
+			checks = append(checks, check("journal", j.Health()))
+		}
 	} else if _, err := n.late.Get(ctx, clusterKey); err == nil {
 		h := n.quorum.Health()
 		checks[0] = check("store", h.Err)

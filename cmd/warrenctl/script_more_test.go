@@ -168,6 +168,8 @@ func (someMembers) Renew(context.Context, string, []byte) (server.Renewed, error
 
 func (someMembers) Heard(string) {}
 
+func (someMembers) Addresses() ([]string, error) { return nil, nil }
+
 func (someMembers) Reached(context.Context, string, *server.Pipe) error { return nil }
 
 func (m someMembers) Scope(string) store.Store { return m.mem }

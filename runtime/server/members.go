@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -31,6 +32,9 @@ type Members interface {
 	Renew(ctx context.Context, node string, csr []byte) (Renewed, error)
 	// Heard is told of each sign of life.
 	Heard(node string)
+	// Addresses are where all managers are reached, HOST:PORT, sorted; none where that is not known. An error is why nodes are
+	// to turn to another manager than this one. It is asked with each sign of life, and answers from memory.
+	Addresses() ([]string, error)
 	// Reached takes a connection on which the API of a node answers. It is not used after it returned.
 	Reached(ctx context.Context, node string, c *Pipe) error
 	// Scope is the store as a worker sees and writes it.
@@ -147,6 +151,7 @@ func (m members) Heartbeat(stream grpc.BidiStreamingServer[api.HeartbeatRequest,
 			}
 		}
 	}()
+	var told []string
 	for node := callerOf(ctx).name; ; {
 		select {
 		case err := <-heard:
@@ -154,7 +159,15 @@ func (m members) Heartbeat(stream grpc.BidiStreamingServer[api.HeartbeatRequest,
 				return ignore(err)
 			}
 			desk.Heard(node)
-			if err := stream.Send(&api.HeartbeatResponse{}); err != nil {
+			managers, err := desk.Addresses()
+			if err != nil {
+				return err
+			}
+			answer := &api.HeartbeatResponse{}
+			if !slices.Equal(managers, told) {
+				told, answer.Managers = managers, managers
+			}
+			if err := stream.Send(answer); err != nil {
 				return err
 			}
 		case <-ctx.Done():

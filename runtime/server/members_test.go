@@ -63,6 +63,8 @@ func (fakeMembers) Place(_ context.Context, node, address string, _ bool) (Place
 
 func (m fakeMembers) Heard(node string) { m.heard <- node }
 
+func (m fakeMembers) Addresses() ([]string, error) { return []string{"here:1", "there:1"}, nil }
+
 func (m fakeMembers) Reached(ctx context.Context, node string, c *Pipe) error {
 	s, err := grpcstore.Over("node "+node, c)
 	if err != nil {
@@ -213,7 +215,7 @@ func calls(ctx context.Context, s *grpcstore.Store) map[string]func() error {
 			return err
 		},
 		"Renew":     func() error { _, err := s.Renew(ctx, nil); return err },
-		"Heartbeat": func() error { return s.Heartbeat(ctx, each(time.Hour), nil, func() {}) },
+		"Heartbeat": func() error { return s.Heartbeat(ctx, each(time.Hour), nil, func([]string) {}) },
 		"Reach": func() error {
 			return s.Reach(ctx, func(l net.Listener) error {
 				c, err := l.Accept()
@@ -314,12 +316,16 @@ func each(d time.Duration) *time.Duration { return &d }
 func TestHeartbeat(t *testing.T) {
 	c := newCluster(t, nil)
 	ctx, stop := context.WithCancel(t.Context())
-	answered, ended := make(chan bool, 10), make(chan error, 1)
-	go func() { ended <- c.worker.Heartbeat(ctx, each(10*time.Second), nil, func() { answered <- true }) }()
+	answered, ended := make(chan string, 10), make(chan error, 1)
+	go func() {
+		ended <- c.worker.Heartbeat(ctx, each(10*time.Second), nil, func(all []string) { answered <- strings.Join(all, " ") })
+	}()
 	if node := <-c.members.heard; node != "w1" {
 		t.Errorf("heard %s", node)
 	}
-	<-answered
+	if all := <-answered; all != "here:1 there:1" {
+		t.Errorf("managers are at %q", all)
+	}
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -331,7 +337,7 @@ func TestSilentManager(t *testing.T) {
 	end := make(chan struct{})
 	c := newCluster(t, func(cfg *Config) { cfg.Members = stuck{cfg.Members, end} })
 	defer close(end)
-	err := c.worker.Heartbeat(t.Context(), each(20*time.Millisecond), nil, func() {})
+	err := c.worker.Heartbeat(t.Context(), each(20*time.Millisecond), nil, func([]string) {})
 	if !errors.Is(err, grpcstore.ErrSilent) {
 		t.Error(err)
 	}

@@ -30,7 +30,7 @@ func TestNodeLoss(t *testing.T) {
 	for _, step := range []struct {
 		after time.Duration
 		left  []string
-	}{{10 * time.Second, []string{"later", "never", "now"}}, {15 * time.Second, []string{"later", "never"}}, {65 * time.Second, []string{"never"}}, {time.Minute, []string{"never"}}} {
+	}{{8 * time.Second, []string{"later", "never", "now"}}, {15 * time.Second, []string{"later", "never"}}, {65 * time.Second, []string{"never"}}, {time.Minute, []string{"never"}}} {
 		if err := w.Run(step.after); err != nil {
 			t.Fatal(err)
 		}

@@ -438,6 +438,7 @@ func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
 
 type HeartbeatResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Managers      []string               `protobuf:"bytes,1,rep,name=managers,proto3" json:"managers,omitempty"` // HOST:PORT of all, in the first answer and where they have changed; empty: as before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -470,6 +471,13 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
 	return file_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HeartbeatResponse) GetManagers() []string {
+	if x != nil {
+		return x.Managers
+	}
+	return nil
 }
 
 type ReachPiece struct {
@@ -903,8 +911,9 @@ const file_cluster_proto_rawDesc = "" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1c\n" +
 	"\tauthority\x18\x03 \x01(\fR\tauthority\"\x12\n" +
-	"\x10HeartbeatRequest\"\x13\n" +
-	"\x11HeartbeatResponse\" \n" +
+	"\x10HeartbeatRequest\"/\n" +
+	"\x11HeartbeatResponse\x12\x1a\n" +
+	"\bmanagers\x18\x01 \x03(\tR\bmanagers\" \n" +
 	"\n" +
 	"ReachPiece\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"B\n" +

@@ -75,21 +75,25 @@ func (c *Conn) Managers(ctx context.Context, certain bool) ([]MemberState, error
 }
 
 // Heartbeat gives a sign of life again and again, until one is not answered before the next but one is due. Answered is called
-// for each that is. It returns why it ended: ErrSilent where the connection is there, but nothing comes through. A time that comes
+// for each that is, with the addresses of the managers where they are told. It returns why it ended: ErrSilent where the connection is there, but nothing comes through. A time that comes
 // from pace is the one between two signs from then on; every keeps it for the next call.
-func (c *Conn) Heartbeat(ctx context.Context, every *time.Duration, pace <-chan time.Duration, answered func()) error {
+func (c *Conn) Heartbeat(ctx context.Context, every *time.Duration, pace <-chan time.Duration, answered func(managers []string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.nodes.Heartbeat(ctx)
 	if err != nil {
 		return c.explain(ctx, err)
 	}
-	answers := make(chan error)
+	type answer struct {
+		*api.HeartbeatResponse
+		err error
+	}
+	answers := make(chan answer)
 	go func() {
-		for err := error(nil); err == nil; {
-			_, err = stream.Recv()
+		for a := (answer{}); a.err == nil; {
+			a.HeartbeatResponse, a.err = stream.Recv()
 			select {
-			case answers <- err:
+			case answers <- a:
 			case <-ctx.Done():
 				return
 			}
@@ -101,12 +105,12 @@ func (c *Conn) Heartbeat(ctx context.Context, every *time.Duration, pace <-chan 
 	defer next.Stop()
 	for _ = stream.Send(&api.HeartbeatRequest{}); ; { // an error of Send comes with the answer, too
 		select {
-		case err := <-answers:
-			if err != nil {
-				return c.explain(ctx, err)
+		case a := <-answers:
+			if a.err != nil {
+				return c.explain(ctx, a.err)
 			}
 			silence.Reset(2 * *every)
-			answered()
+			answered(a.GetManagers())
 		case *every = <-pace:
 			next.Reset(*every)
 			silence.Reset(2 * *every)
