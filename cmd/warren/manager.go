@@ -23,6 +23,7 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 	if err := n.join(ctx); err != nil {
 		return err
 	}
+	n.begin(func() { n.office.follow(ctx, api) })
 	if err := n.openHost(ctx); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 type office struct {
 	node   *node
 	behind *store.Late // the store below admission
+	roster keys.Roster
 
 	mu      sync.Mutex
 	reached map[string]*grpcstore.Store // nodes that can be asked
@@ -78,6 +80,27 @@ func (o *office) Renew(ctx context.Context, node string, csr []byte) ([]byte, er
 
 // Heard implements server.Members.
 func (o *office) Heard(node string) { o.node.status.beat(node) }
+
+// Standing implements server.Members.
+func (o *office) Standing(ctx context.Context, cert *x509.Certificate) (server.Standing, error) {
+	known, err := o.roster.Knows(ctx, cert, o.behind)
+	if err != nil || !known {
+		return server.Dismissed, err
+	}
+	return server.Good, nil
+}
+
+// follow keeps the roster, and ends the connections of nodes that are none any more.
+func (o *office) follow(ctx context.Context, api *server.Server) {
+	o.roster.Gone = func(node, key string) {
+		ended := api.Expel(node, func(c *x509.Certificate) bool { return key != "" && keys.KeyOf(c) == key })
+		o.node.log.Info("a node is none any more, or another machine's", "node", node, "connectionsEnded", ended)
+	}
+	o.roster.Follow(ctx, o.behind)
+}
+
+// Dismissed implements server.Members.
+func (o *office) Dismissed(string) store.Store { return store.Scope(o.behind, dismissedRights) }
 
 // Scope implements server.Members.
 func (o *office) Scope(node string) store.Store { return store.Scope(o.behind, workerRights(node)) }

@@ -80,7 +80,7 @@ func ClientConfig(dir string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	if err := fits(admin.cert, ca); err != nil {
+	if err := usable(admin.cert, ca); err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
 	return &tls.Config{
@@ -89,8 +89,8 @@ func ClientConfig(dir string) (*tls.Config, error) {
 	}, nil
 }
 
-// fits tells before anybody is asked what a node would refuse without a word that arrives for sure.
-func fits(admin, ca *x509.Certificate) error {
+// usable tells before anybody is asked what a node would refuse without a word that arrives for sure.
+func usable(admin, ca *x509.Certificate) error {
 	if err := admin.CheckSignatureFrom(ca); err != nil {
 		return fmt.Errorf("%s.crt is not of the authority in %s.crt", adminFile, authorityFile)
 	}
@@ -98,6 +98,15 @@ func fits(admin, ca *x509.Certificate) error {
 		return fmt.Errorf("%s.crt has expired at %s", adminFile, admin.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// roleOf is what the holder of a certificate is; "" where it says nothing that is known, or several things.
+func roleOf(c *x509.Certificate) v1.Role {
+	if len(c.Subject.Organization) != 1 {
+		return ""
+	}
+	role, _ := strings.CutPrefix(c.Subject.Organization[0], v1.RolePrefix)
+	return v1.Role(role)
 }
 
 func pool(c *x509.Certificate) *x509.CertPool {

@@ -23,6 +23,7 @@ import (
 type caller struct {
 	role v1.Role // "" of somebody who showed no certificate
 	name string
+	cert *x509.Certificate // nil of somebody who came by the socket
 }
 
 // callerOf tells who asks by how the connection was made.
@@ -33,7 +34,7 @@ func callerOf(ctx context.Context) caller {
 	}
 	switch who := p.AuthInfo.(type) {
 	case local:
-		return caller{v1.RoleAdmin, who.name()}
+		return caller{role: v1.RoleAdmin, name: who.name()}
 	case credentials.TLSInfo:
 		return holder(who.State.PeerCertificates)
 	}
@@ -47,10 +48,10 @@ func holder(certs []*x509.Certificate) caller {
 	}
 	name, roles := certs[0].Subject.CommonName, certs[0].Subject.Organization
 	if len(roles) == 0 {
-		return caller{v1.RoleAdmin, name} // made by a warren that knew no other roles
+		return caller{v1.RoleAdmin, name, certs[0]} // made by a warren that knew no other roles
 	}
 	if role, ok := strings.CutPrefix(roles[0], v1.RolePrefix); ok && len(roles) == 1 {
-		return caller{v1.Role(role), name}
+		return caller{v1.Role(role), name, certs[0]}
 	}
 	return caller{}
 }
@@ -61,8 +62,12 @@ var forWorkers = []string{
 	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 }
 
+// forDismissed are the calls of a node that is none any more: by them it learns that nothing is its own, and stops what it ran.
+// Were they refused, it would take itself for cut off, and its tasks would go on for ever.
+var forDismissed = []string{api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName}
+
 // permit refuses calls that are not for the caller.
-func permit(ctx context.Context, method string) error {
+func (s *Server) permit(ctx context.Context, method string) error {
 	who := callerOf(ctx)
 	switch {
 	case method == api.Membership_Join_FullMethodName:
@@ -70,9 +75,24 @@ func permit(ctx context.Context, method string) error {
 	case who.role == v1.RoleAdmin:
 		return nil
 	case who.role == v1.RoleWorker && slices.Contains(forWorkers, method):
-		return nil
+		return s.standing(ctx, who, method)
 	}
 	return who.refused(method)
+}
+
+// standing refuses what the certificate of a node is not good for any more.
+func (s *Server) standing(ctx context.Context, who caller, method string) error {
+	if s.config.Members == nil {
+		return notServed("nodes")
+	}
+	now, err := s.config.Members.Standing(ctx, who.cert)
+	if err != nil {
+		return fmt.Errorf("look up node %s: %w", who.name, err)
+	}
+	if now == Dismissed && !slices.Contains(forDismissed, method) {
+		return fmt.Errorf("%w: node %s was removed from this cluster, or its name was given to another machine; to come back: warren reset there, and join anew", store.ErrForbidden, who.name)
+	}
+	return nil
 }
 
 func (c caller) refused(what string) error {
@@ -89,6 +109,13 @@ func (s *Server) store(ctx context.Context) (store.Store, error) {
 		if s.config.Members == nil {
 			return nil, notServed("workers")
 		}
+		now, err := s.config.Members.Standing(ctx, who.cert)
+		if err != nil {
+			return nil, fmt.Errorf("look up node %s: %w", who.name, err)
+		}
+		if now == Dismissed {
+			return s.config.Members.Dismissed(who.name), nil
+		}
 		return s.config.Members.Scope(who.name), nil
 	}
 	return s.config.Store, nil
@@ -98,7 +125,7 @@ type callerKey struct{}
 
 // markCaller remembers for the requests of an HTTP connection who is at its other end.
 func markCaller(ctx context.Context, c net.Conn) context.Context {
-	who := caller{v1.RoleAdmin, "a user of this machine"}
+	who := caller{role: v1.RoleAdmin, name: "a user of this machine"}
 	if g, ok := c.(*greeted); ok {
 		if t, ok := g.Conn.(*tls.Conn); ok {
 			who = holder(t.ConnectionState().PeerCertificates)
@@ -129,14 +156,14 @@ func (s *Server) tellRefused(from string, err error) error {
 
 // permitCall and permitStream are the first that any call meets.
 func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (any, error) {
-	if err := permit(ctx, info.FullMethod); err != nil {
+	if err := s.permit(ctx, info.FullMethod); err != nil {
 		return nil, api.ToStatus(s.tellRefused(addressOf(ctx), err))
 	}
 	return do(ctx, r)
 }
 
 func (s *Server) permitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) error {
-	if err := permit(stream.Context(), info.FullMethod); err != nil {
+	if err := s.permit(stream.Context(), info.FullMethod); err != nil {
 		return api.ToStatus(s.tellRefused(addressOf(stream.Context()), err))
 	}
 	return do(srv, stream)

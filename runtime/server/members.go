@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -19,6 +20,15 @@ type (
 	Pipe      = api.Pipe
 )
 
+// Standing is what the certificate of a node is worth.
+type Standing int
+
+// The standings of a node.
+const (
+	Good      Standing = iota
+	Dismissed          // the node was removed, or its name is now that of another machine
+)
+
 // Members are the other nodes, from the side of a manager.
 type Members interface {
 	CreateToken(ctx context.Context, w TokenWish) (NewToken, error)
@@ -29,8 +39,12 @@ type Members interface {
 	Heard(node string)
 	// Reached takes a connection on which the API of a node answers. It is not used after it returned.
 	Reached(ctx context.Context, node string, c *Pipe) error
+	// Standing is what the certificate of a node is worth now. It is asked at each call.
+	Standing(ctx context.Context, cert *x509.Certificate) (Standing, error)
 	// Scope is the store as a worker sees and writes it.
 	Scope(node string) store.Store
+	// Dismissed is the store as a node sees it that is none any more: enough to know that nothing in it is its own.
+	Dismissed(node string) store.Store
 }
 
 // ForNode is the node that a call is for, "" for the one that is asked.
