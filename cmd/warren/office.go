@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"sync"
-	"time"
 
 	v1 "warren.io/warren/apis/v1"
 	keys "warren.io/warren/runtime/identity"
@@ -37,7 +36,7 @@ func (o *office) desk() (*keys.Desk, error) {
 	if o.node.listen == "" {
 		return nil, fmt.Errorf("%w: no machine can join node %s, which is reached on its own socket only\ntry: warren run with --listen HOST:PORT there", store.ErrForbidden, o.node.id.Name)
 	}
-	return keys.OpenDesk(o.node.keysDir(), o.behind, time.Now)
+	return keys.OpenDesk(o.node.keysDir(), o.behind, keys.Now)
 }
 
 // CreateToken implements server.Members.
@@ -86,6 +85,9 @@ func (o *office) Standing(ctx context.Context, cert *x509.Certificate) (server.S
 	known, err := o.roster.Knows(ctx, cert, o.behind)
 	if err != nil || !known {
 		return server.Dismissed, err
+	}
+	if keys.Expired(cert) {
+		return server.Expired, nil
 	}
 	return server.Good, nil
 }

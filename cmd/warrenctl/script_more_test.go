@@ -157,4 +157,10 @@ func (someMembers) Heard(string) {}
 
 func (someMembers) Reached(context.Context, string, *server.Pipe) error { return nil }
 
+func (m someMembers) Standing(context.Context, *x509.Certificate) (server.Standing, error) {
+	return server.Good, nil
+}
+
+func (m someMembers) Dismissed(string) store.Store { return m.mem }
+
 func (m someMembers) Scope(string) store.Store { return m.mem }

@@ -4,11 +4,16 @@ package cluster
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/e2e/hosts"
+	"warren.io/warren/runtime/identity"
+	"warren.io/warren/runtime/store/memstore"
 )
 
 func (m *machine) logged(text string) bool {
@@ -72,4 +77,61 @@ func TestNameOfARemovedWorker(t *testing.T) {
 	a.warren("run")
 	c.await("the old machine is told again", func() bool { return a.logged("was removed from this cluster") })
 	c.same("the old machine is back", before, m.settled(4, "m", "a"))
+}
+
+// TestSwitchedOffForLong: a worker comes back with a certificate that has run out meanwhile, renews it by itself and goes on.
+func TestSwitchedOffForLong(t *testing.T) {
+	c := newCluster(t)
+	m, a := c.machine("m"), c.machine("a")
+	m.manager()
+	m.awaitNodes(v1.NodeReady, "m")
+	a.join(m)
+	m.awaitNodes(v1.NodeReady, "a")
+	c.images(m, a)
+	m.apply(strings.Replace(web, "replicas: 3", "replicas: 2", 1))
+	before := m.settled(2, "m", "a")
+	if err := a.Kill(hosts.Warren); err != nil {
+		t.Fatal(err)
+	}
+	m.outdates(a)
+	a.warren("run")
+	c.await("the worker renews its certificate", func() bool { return a.logged("certificate is renewed") })
+	m.awaitNodes(v1.NodeReady, "a")
+	c.await("the worker is asked by the manager", func() bool {
+		_, _, err := m.try("image", "list", "--node", "a")
+		return err == nil
+	})
+	c.same("the worker was off until its certificate had run out", before, m.settled(2, "m", "a"))
+}
+
+// outdates gives a worker the certificate that it would have if it had been off for 90 days.
+func (m *machine) outdates(a *machine) {
+	t := m.c.t
+	t.Helper()
+	node, err := identity.OpenNode(filepath.Join(a.DataDir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known meta.Object
+	for _, n := range items[v1.Node](m, "nodes") {
+		if n.Metadata.Name == a.Name {
+			known = &n
+		}
+	}
+	past := func() time.Time { return time.Now().Add(-90*24*time.Hour - time.Hour) }
+	desk, err := identity.OpenDesk(filepath.Join(m.DataDir, "keys"), memstore.New(known), past)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := node.Request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := desk.Renew(t.Context(), a.Name, v1.RoleWorker, csr)
+	if err == nil {
+		err = node.Renewed(cert)
+	}
+	if err != nil || !node.Expired() {
+		t.Fatal("no certificate that has run out: ", err)
+	}
 }

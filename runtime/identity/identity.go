@@ -50,6 +50,7 @@ type pair struct {
 // the same authority, and those who show none: what they may ask is up to the API. Authority and administrator's key are made
 // in dir at the first start; whoever has admin.crt, admin.key and ca.crt may do everything.
 func ServerConfig(dir, node string, hosts ...string) (*tls.Config, error) {
+	system.load(dir)
 	ca, err := authority(dir)
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
@@ -65,10 +66,28 @@ func ServerConfig(dir, node string, hosts ...string) (*tls.Config, error) {
 		return nil, fmt.Errorf("certificate for %s: %w", strings.Join(hosts, ", "), err)
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool(ca.cert),
-		Certificates: []tls.Certificate{{Certificate: [][]byte{own.cert.Raw, ca.cert.Raw}, PrivateKey: own.key}},
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, ClientCAs: pool(ca.cert), Time: Now,
+		VerifyConnection: func(s tls.ConnectionState) error { return system.visitor(s, pool(ca.cert)) },
+		Certificates:     []tls.Certificate{{Certificate: [][]byte{own.cert.Raw, ca.cert.Raw}, PrivateKey: own.key}},
 	}, nil
 }
+
+// visitor judges who comes to a manager: with a certificate of the authority, or without any. A node whose certificate has run out
+// is let in, since it may renew it; the API sees to it that it can do nothing else.
+func (c *Clock) visitor(s tls.ConnectionState, roots *x509.CertPool) error {
+	if len(s.PeerCertificates) == 0 {
+		return nil
+	}
+	return c.verify(s.PeerCertificates[0], x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, isNode)
+}
+
+func isNode(c *x509.Certificate) bool {
+	role := roleOf(c)
+	return role == v1.RoleWorker || role == v1.RoleManager
+}
+
+// Expired tells whether a certificate has run out.
+func Expired(c *x509.Certificate) bool { return Now().After(c.NotAfter) }
 
 // ClientConfig returns how an administrator connects, with the files that the node made: ca.crt, admin.crt, admin.key.
 func ClientConfig(dir string) (*tls.Config, error) {
@@ -84,7 +103,7 @@ func ClientConfig(dir string) (*tls.Config, error) {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: pool(ca),
+		MinVersion: tls.VersionTLS13, RootCAs: pool(ca), Time: Now,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{admin.cert.Raw}, PrivateKey: admin.key}},
 	}, nil
 }
@@ -94,7 +113,7 @@ func usable(admin, ca *x509.Certificate) error {
 	if err := admin.CheckSignatureFrom(ca); err != nil {
 		return fmt.Errorf("%s.crt is not of the authority in %s.crt", adminFile, authorityFile)
 	}
-	if now := time.Now(); now.After(admin.NotAfter) {
+	if Expired(admin) {
 		return fmt.Errorf("%s.crt has expired at %s", adminFile, admin.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
@@ -163,7 +182,7 @@ func serverTemplate(node string, hosts []string) *x509.Certificate {
 }
 
 func template(name string, role v1.Role) *x509.Certificate {
-	now := time.Now()
+	now := Now()
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(lifetime)}
 	if role != "" {
 		t.Subject.Organization = []string{v1.RolePrefix + string(role)}

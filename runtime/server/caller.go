@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -91,6 +92,9 @@ func (s *Server) standing(ctx context.Context, who caller, method string) error 
 	}
 	if now == Dismissed && !slices.Contains(forDismissed, method) {
 		return fmt.Errorf("%w: node %s was removed from this cluster, or its name was given to another machine; to come back: warren reset there, and join anew", store.ErrForbidden, who.name)
+	}
+	if now == Expired && method != api.Membership_Renew_FullMethodName {
+		return fmt.Errorf("%w: the certificate of node %s ran out at %s; it can only be renewed, which the node does by itself", store.ErrForbidden, who.name, who.cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

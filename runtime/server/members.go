@@ -26,6 +26,7 @@ type Standing int
 // The standings of a node.
 const (
 	Good      Standing = iota
+	Expired            // it has run out; that of a node which is one may still be renewed
 	Dismissed          // the node was removed, or its name is now that of another machine
 )
 

@@ -73,6 +73,9 @@ func (m fakeMembers) Standing(ctx context.Context, cert *x509.Certificate) (Stan
 	if err != nil || !known {
 		return Dismissed, err
 	}
+	if identity.Expired(cert) {
+		return Expired, nil
+	}
 	return Good, nil
 }
 
