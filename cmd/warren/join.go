@@ -27,7 +27,7 @@ var errForeign = errors.New("store belongs to another cluster")
 // join opens the store to everybody after it was seen to be the one that this node belongs to; a new one is given its
 // Cluster. A store that was emptied or exchanged is not obeyed: its empty list would stop every task.
 func (n *node) join(ctx context.Context) error {
-	s := n.quorum.Store()
+	s := store.Seal(n.quorum.Store(), &n.ring)
 	cluster, err := n.cluster(ctx, s)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (n *node) join(ctx context.Context) error {
 	}
 	n.office.open(s)
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
-	n.late.Open(leaderStays{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n.id.Name, n.leading.get})
+	n.late.Open(store.Veil(leaderStays{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n.id.Name, n.leading.get}, v1.Kinds))
 	n.status.set("store", nil)
 	return nil
 }

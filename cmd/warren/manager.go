@@ -24,6 +24,7 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 		return err
 	}
 	n.begin(func() { n.office.follow(ctx, api) })
+	n.begin(func() { n.settleKeys(ctx) })
 	if err := n.openHost(ctx); err != nil {
 		return err
 	}

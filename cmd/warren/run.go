@@ -21,6 +21,7 @@ import (
 	"warren.io/warren/runtime/host/containerd"
 	"warren.io/warren/runtime/host/network"
 	"warren.io/warren/runtime/quorum"
+	"warren.io/warren/runtime/seal"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -62,6 +63,7 @@ type node struct {
 	brought  brought            // what the directory of images has brought
 	saved    saved              // what is known of scheduled backups
 	held     held               // tasks that nobody in the store knows
+	ring     seal.Ring          // opens the secrets of the cluster
 	trace    control.Trace      // of the leader's controllers and of people
 	leading  flag
 	shutdown context.CancelFunc

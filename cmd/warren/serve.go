@@ -44,6 +44,9 @@ func (n *node) serveKeys(s *server.Server) error {
 	if n.listen == "" {
 		return nil
 	}
+	if err := n.unlock(); err != nil {
+		return err
+	}
 	c, err := keys.ServerConfig(n.keysDir(), n.id.Name, hostOf(n.listen), hostOf(n.advertise))
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
