@@ -12,7 +12,7 @@ type Token = meta.Resource[TokenSpec, TokenStatus]
 
 // TokenSpec is set when the token is made.
 type TokenSpec struct {
-	// Role is what a machine becomes: worker.
+	// Role is what a machine becomes: worker or manager.
 	Role Role `json:"role"`
 	// Hash is the SHA-256 of the secret, in hex.
 	Hash string `json:"hash"`
@@ -38,8 +38,14 @@ const (
 	RoleWorker  Role = "worker"
 )
 
+// nodeRoles are those that machines have.
+var nodeRoles = []string{string(RoleManager), string(RoleWorker)}
+
 // RolePrefix comes before a role in the organization of a certificate.
 const RolePrefix = "warren:"
+
+// ManagerName is the DNS name in the certificates of managers, and of nobody else.
+const ManagerName = "manager.warren.internal"
 
 // Bounds of a token.
 const (
@@ -55,8 +61,8 @@ func (*TokenSpec) Default() {}
 
 // Validate implements meta.Spec.
 func (s *TokenSpec) Validate(p *meta.Problems, at string) {
-	if s.Role != RoleWorker {
-		p.Add(at+".role", "%q is no role that machines can join as; there is worker", s.Role)
+	if s.Role != RoleWorker && s.Role != RoleManager {
+		p.Add(at+".role", "%s", oneOf(string(s.Role), nodeRoles))
 	}
 	if s.Uses < 1 || s.Uses > MaxTokenUses {
 		p.Add(at+".uses", "must be 1 to %d, not %d", MaxTokenUses, s.Uses)

@@ -29,6 +29,7 @@ type config struct {
 	imageGC               containerd.ImageGC
 	listen, advertise     string // where others reach this node, and by which name
 	unlockFile            string // of the unlock key
+	named                 string // what --advertise says
 	pprof                 bool
 	log                   logr.Logger
 	lines                 *lastLines // of log
@@ -63,6 +64,7 @@ func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
 		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), advertise: c.String("advertise"), unlockFile: c.String("unlock-key-file"), pprof: c.Bool("pprof"), lines: &lastLines{}}
 	var err error
+	cfg.named = cfg.advertise
 	if cfg.listen, cfg.advertise, err = addresses(cfg.listen, cfg.advertise); err != nil {
 		return cfg, usageError{err}
 	}

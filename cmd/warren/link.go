@@ -118,12 +118,12 @@ const renewAgain, renewSoon = time.Hour, 2 * time.Second
 // renew keeps the certificate fresh.
 func (l *link) renew(ctx context.Context) {
 	told := false
-	for wait := l.identity.RenewIn(); sleep(ctx, wait); wait = l.identity.RenewIn() {
+	for wait := l.renewIn(); sleep(ctx, wait); wait = l.renewIn() {
 		pause := renewAgain
 		if l.identity.Expired() {
 			pause = renewSoon
 		}
-		if err := l.renewNow(ctx); err != nil {
+		if _, err := l.renewNow(ctx); err != nil {
 			if !told || pause == renewAgain {
 				l.log.Error(err, "certificate is not renewed, trying again", "expires", l.identity.Expires(), "wait", pause.String())
 			}
@@ -137,16 +137,24 @@ func (l *link) renew(ctx context.Context) {
 	}
 }
 
-func (l *link) renewNow(ctx context.Context) error {
+// renewIn is when the certificate is to be renewed: at once by one who was a manager.
+func (l *link) renewIn() time.Duration {
+	if l.identity.Role() != v1.RoleWorker {
+		return 0
+	}
+	return l.identity.RenewIn()
+}
+
+func (l *link) renewNow(ctx context.Context) (grpcstore.Renewed, error) {
 	csr, err := l.identity.Request()
 	if err != nil {
-		return err
+		return grpcstore.Renewed{}, err
 	}
-	cert, err := l.store.Renew(ctx, csr)
+	r, err := l.store.Renew(ctx, csr)
 	if err != nil {
-		return err
+		return r, err
 	}
-	return l.identity.Renewed(cert)
+	return r, l.identity.Renewed(r.Certificate)
 }
 
 // sleep is false when ctx ended meanwhile.

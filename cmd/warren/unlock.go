@@ -10,23 +10,32 @@ import (
 	"warren.io/warren/runtime/seal"
 )
 
-// unlock takes the unlock key that was given. A wrong one keeps nothing from running but what needs the authority's key.
-func (n *node) unlock() error {
-	if n.unlockFile != "" {
-		text, err := os.ReadFile(n.unlockFile)
-		if err == nil {
-			err = keys.GiveUnlockKey(n.keysDir(), string(text))
-		}
-		if err != nil {
-			return usageError{fmt.Errorf("--unlock-key-file %s: %w", n.unlockFile, err)}
-		}
+// takeUnlockKey takes the one that was given.
+func (n *node) takeUnlockKey() error {
+	if n.unlockFile == "" {
+		return nil
 	}
-	if err := keys.Locked(n.keysDir()); err != nil {
-		n.sealedOff(err)
-	} else {
-		n.status.set("authority", errors.New("is being opened"))
+	text, err := os.ReadFile(n.unlockFile)
+	if err == nil {
+		err = keys.GiveUnlockKey(n.keysDir(), string(text))
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("--unlock-key-file %s: %w", n.unlockFile, err)}
 	}
 	return nil
+}
+
+// unlock looks whether the authority opens. A wrong key keeps nothing from running but what needs the authority's.
+func (n *node) unlock() {
+	err := keys.Locked(n.keysDir())
+	switch {
+	case err != nil:
+		n.sealedOff(err)
+	case !keys.Sealed(n.keysDir()):
+		n.status.set("authority", errors.New("is being sealed"))
+	default:
+		n.status.set("authority", nil)
+	}
 }
 
 // sealedOff says, wherever people look, that no certificates can be made.
@@ -35,7 +44,8 @@ func (n *node) sealedOff(err error) {
 	n.log.Error(err, "the authority's key cannot be used: no machine can join and no certificate is renewed; all else goes on")
 }
 
-// settleKeys seals the authority's key into the store, or opens the one that is there.
+// settleKeys seals the authority's key into the store, or opens the one that is there. Without a quorum it waits: what this manager
+// has a copy of signs meanwhile.
 func (n *node) settleKeys(ctx context.Context) {
 	if n.listen == "" {
 		return
@@ -49,7 +59,7 @@ func (n *node) settleKeys(ctx context.Context) {
 		case errors.Is(err, seal.ErrUnlockKey), errors.Is(err, seal.ErrDamaged):
 			n.sealedOff(err)
 			return
-		case !told && ctx.Err() == nil:
+		case !told && ctx.Err() == nil && keys.Locked(n.keysDir()) != nil:
 			told = true
 			n.sealedOff(err)
 		}

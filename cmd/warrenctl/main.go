@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,6 +38,8 @@ type program struct {
 	// live tells that err is a terminal, on which lines may be written over.
 	live bool
 	conn *grpcstore.Store
+	// stale warns once.
+	stale sync.Once
 	// pulls are the images that the node fetches, for describe.
 	pulls []host.Pull
 }
@@ -109,7 +112,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.whyVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
 			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
-			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
+			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.clusterVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}
@@ -143,7 +146,7 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	if p.conn != nil {
 		return p.conn, nil
 	}
-	var o grpcstore.Options
+	o := grpcstore.Options{Stale: p.tellStale}
 	if keys != "" && !strings.HasPrefix(server, "unix:") {
 		var err error
 		if o.TLS, err = identity.ClientConfig(keys); err != nil {
@@ -164,6 +167,11 @@ func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
 	}
 	p.conn = s
 	return s, nil
+}
+
+// tellStale warns once that what is printed may be old.
+func (p *program) tellStale(text string) {
+	p.stale.Do(func() { p.note("warning: %s", text) })
 }
 
 func (p *program) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }

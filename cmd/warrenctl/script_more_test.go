@@ -149,8 +149,21 @@ func (someMembers) Join(context.Context, server.Joining) (server.Joined, error) 
 	return server.Joined{}, store.ErrForbidden
 }
 
-func (someMembers) Renew(context.Context, string, []byte) ([]byte, error) {
-	return nil, store.ErrForbidden
+func (someMembers) IsManager(string) bool { return false }
+
+func (someMembers) Relayed([]string) error { return nil }
+
+func (someMembers) Place(context.Context, string, string, bool) (server.Place, error) {
+	return server.Place{}, nil
+}
+
+func (someMembers) Managers(context.Context) ([]server.MemberState, error) {
+	return []server.MemberState{{Name: "n1", Address: "192.0.2.1:7070", Leader: true, Voter: true, Reachable: true},
+		{Name: "n2", Address: "192.0.2.2:7070", Voter: true, Detail: "the disk is nearly full"}}, nil
+}
+
+func (someMembers) Renew(context.Context, string, []byte) (server.Renewed, error) {
+	return server.Renewed{}, store.ErrForbidden
 }
 
 func (someMembers) Heard(string) {}
@@ -160,6 +173,8 @@ func (someMembers) Reached(context.Context, string, *server.Pipe) error { return
 func (m someMembers) Standing(context.Context, *x509.Certificate) (server.Standing, error) {
 	return server.Good, nil
 }
+
+func (m someMembers) Impostor(*x509.Certificate) bool { return false }
 
 func (m someMembers) Dismissed(string) store.Store { return m.mem }
 

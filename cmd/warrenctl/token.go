@@ -17,7 +17,7 @@ func (p *program) tokenVerb() *cli.Command {
 		Name: "token", Usage: "make, list and revoke tokens by which machines join", ArgsUsage: "create|list|revoke ...",
 		Subcommands: []*cli.Command{
 			{Name: "create", Usage: "make a token and print it, this once", Action: p.createToken, Flags: []cli.Flag{
-				&cli.StringFlag{Name: "role", Usage: "what a machine becomes: worker"},
+				&cli.StringFlag{Name: "role", Usage: "what a machine becomes: worker or manager"},
 				&cli.DurationFlag{Name: "ttl", Value: 24 * time.Hour, Usage: "until when it can be used, from now"},
 				&cli.IntFlag{Name: "uses", Value: 1, Usage: "how many machines may join by it"},
 			}},
@@ -31,8 +31,8 @@ func (p *program) createToken(c *cli.Context) error {
 	if c.String("role") == "" {
 		return try(usagef("a token for what?"), "warrenctl token create --role worker")
 	}
-	if c.String("role") != string(v1.RoleWorker) {
-		return try(usagef("--role %q: machines can join as worker", c.String("role")), "warrenctl token create --role worker")
+	if role := v1.Role(c.String("role")); role != v1.RoleWorker && role != v1.RoleManager {
+		return try(usagef("--role %q: machines can join as worker or manager", role), "warrenctl token create --role worker")
 	}
 	s, err := p.server(c)
 	if err != nil {
@@ -43,7 +43,11 @@ func (p *program) createToken(c *cli.Context) error {
 		return err
 	}
 	p.printf("%s\n", t.Text)
-	p.note("token %s: %d machine(s) may join until %s:\n  warren join %s --token TOKEN", t.ID, c.Int("uses"), t.Expires.Format(time.RFC3339), cmp.Or(t.Address, "HOST:PORT"))
+	listen := ""
+	if c.String("role") == string(v1.RoleManager) {
+		listen = " --listen 0.0.0.0:7070"
+	}
+	p.note("token %s: %d machine(s) may join until %s:\n  warren join %s --token TOKEN%s", t.ID, c.Int("uses"), t.Expires.Format(time.RFC3339), cmp.Or(t.Address, "HOST:PORT"), listen)
 	return nil
 }
 

@@ -127,7 +127,7 @@ func (m *machine) outdates(a *machine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := desk.Renew(t.Context(), a.Name, v1.RoleWorker, csr)
+	cert, _, err := desk.Renew(t.Context(), a.Name, csr)
 	if err == nil {
 		err = node.Renewed(cert)
 	}

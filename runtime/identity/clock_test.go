@@ -71,7 +71,7 @@ func (r *reception) admitted(t *testing.T, c *Clock) *Node {
 	}
 	a.ca, a.clock = r.ca.cert, c
 	dir := t.TempDir()
-	if err := a.Save(dir, cert); err != nil {
+	if err := a.Save(dir, cert, nil); err != nil {
 		t.Fatal(err)
 	}
 	n, err := OpenNode(dir)
@@ -108,7 +108,7 @@ func TestNodeBootsIn1970(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := r.Renew(t.Context(), "w1", v1.RoleWorker, csr)
+	cert, _, err := r.Renew(t.Context(), "w1", csr)
 	if err == nil {
 		err = n.Renewed(cert)
 	}

@@ -63,8 +63,8 @@ func (a *Applicant) TLS() *tls.Config {
 		}}
 }
 
-// Save keeps key and certificates in dir, from where Node reads them.
-func (a *Applicant) Save(dir string, certificate []byte) error {
+// Save keeps key and certificates in dir, from where Node reads them; for a manager the key of the authority, too.
+func (a *Applicant) Save(dir string, certificate, authority []byte) error {
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
 		return fmt.Errorf("certificate of this node: %w", err)
@@ -77,6 +77,9 @@ func (a *Applicant) Save(dir string, certificate []byte) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err := SaveAuthority(dir, authority); err != nil {
+		return err
+	}
 	if err := write(dir, authorityFile+".crt", "CERTIFICATE", a.ca.Raw); err != nil {
 		return err
 	}
@@ -134,6 +137,13 @@ func (n *Node) TLS() *tls.Config {
 			defer n.mu.Unlock()
 			return &tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key}, nil
 		}}
+}
+
+// Role is the one in the certificate.
+func (n *Node) Role() v1.Role {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return roleOf(n.pair.cert)
 }
 
 // RenewIn is in how long the certificate should be renewed: at half of its life. On a machine whose clock is behind nobody knows how

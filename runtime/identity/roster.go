@@ -51,6 +51,15 @@ func (r *Roster) Knows(ctx context.Context, c *x509.Certificate, s store.Store) 
 	return fits(o.(*v1.Node).Status.Identity, key, c), nil
 }
 
+// Differs tells whether a certificate is certainly not that of the node of its name: another key is known of it. It looks
+// into memory only, since what keeps the store asks it, too.
+func (r *Roster) Differs(c *x509.Certificate) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	have, known := r.keys[c.Subject.CommonName]
+	return known && !fits(have, KeyOf(c), c)
+}
+
 // fits compares a key with the one that a node joined with. The first manager did not join: only the authority vouches for it.
 func fits(have, key string, c *x509.Certificate) bool {
 	return have == key || have == "" && roleOf(c) == v1.RoleManager
@@ -124,7 +133,7 @@ func (r *Roster) note(name string, o meta.Object) {
 		delete(r.keys, name)
 	}
 	r.mu.Unlock()
-	if known && (!is || was != key) && r.Gone != nil {
+	if known && (!is || was != "" && was != key) && r.Gone != nil {
 		r.Gone(name, key)
 	}
 }

@@ -234,3 +234,60 @@ func dropPlain(dir string) error {
 	}
 	return errors.Join(err, syncDir(dir))
 }
+
+// Sealed tells whether the authority's key is on disk only sealed.
+func Sealed(dir string) bool {
+	_, plain := os.Stat(filepath.Join(dir, authorityFile+".key"))
+	_, sealed := os.Stat(filepath.Join(dir, sealedFile))
+	return errors.Is(plain, fs.ErrNotExist) && sealed == nil
+}
+
+// bundle is what a machine needs to become a manager: the authority as it is in the store, and what opens it.
+type bundle struct {
+	Unlock string `json:"unlock"`
+	Sealed []byte `json:"sealed"`
+}
+
+// bundled returns it, to be given to a new manager over a connection that nobody else can read.
+func bundled(dir string) ([]byte, error) {
+	sealed, err := os.ReadFile(filepath.Join(dir, sealedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the authority's key is just being sealed", store.ErrUnavailable)
+	}
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := unlockKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(bundle{unlock, sealed})
+}
+
+// SaveAuthority keeps what Desk.Key gave; nil is nothing.
+func SaveAuthority(dir string, data []byte) error {
+	if data == nil {
+		return nil
+	}
+	var b bundle
+	if err := json.Unmarshal(data, &b); err != nil {
+		return fmt.Errorf("the authority that was received: %w", err)
+	}
+	if err := keepUnlockKey(dir, b.Unlock); err != nil {
+		return err
+	}
+	if err := replace(dir, sealedFile, b.Sealed); err != nil {
+		return err
+	}
+	return dropPlain(dir)
+}
+
+// DropAuthority removes what opens the authority from a node that is no manager any more.
+func DropAuthority(dir string) error {
+	for _, name := range []string{unlockFile, sealedFile, authorityFile + ".key", serverFile + ".crt", serverFile + ".key"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

@@ -63,11 +63,15 @@ var forWorkers = []string{
 	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 }
 
+// forNewcomers are those that a manager may make beside, which is not yet among those that keep the store.
+var forNewcomers = []string{api.Membership_Place_FullMethodName}
+
 // forDismissed are the calls of a node that is none any more: by them it learns that nothing is its own, and stops what it ran.
 // Were they refused, it would take itself for cut off, and its tasks would go on for ever.
 var forDismissed = []string{api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName}
 
-// permit refuses calls that are not for the caller.
+// permit refuses calls that are not for the caller. A manager may do all, since it keeps the store; but whether somebody is
+// one is up to the managers, and not to an old certificate: without that it is a worker.
 func (s *Server) permit(ctx context.Context, method string) error {
 	who := callerOf(ctx)
 	switch {
@@ -75,7 +79,11 @@ func (s *Server) permit(ctx context.Context, method string) error {
 		return nil
 	case who.role == v1.RoleAdmin:
 		return nil
-	case who.role == v1.RoleWorker && slices.Contains(forWorkers, method):
+	case s.isManager(who):
+		return s.standing(ctx, who, method)
+	case who.role == v1.RoleManager && slices.Contains(forNewcomers, method):
+		return s.standing(ctx, who, method)
+	case who.node() && slices.Contains(forWorkers, method):
 		return s.standing(ctx, who, method)
 	}
 	return who.refused(method)
@@ -90,14 +98,21 @@ func (s *Server) standing(ctx context.Context, who caller, method string) error 
 	if err != nil {
 		return fmt.Errorf("look up node %s: %w", who.name, err)
 	}
-	if now == Dismissed && !slices.Contains(forDismissed, method) {
+	if now == Dismissed && (s.isManager(who) || !slices.Contains(forDismissed, method)) {
 		return fmt.Errorf("%w: node %s was removed from this cluster, or its name was given to another machine; to come back: warren reset there, and join anew", store.ErrForbidden, who.name)
 	}
-	if now == Expired && method != api.Membership_Renew_FullMethodName {
+	if now == Expired && !s.isManager(who) && method != api.Membership_Renew_FullMethodName {
 		return fmt.Errorf("%w: the certificate of node %s ran out at %s; it can only be renewed, which the node does by itself", store.ErrForbidden, who.name, who.cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
+
+func (s *Server) isManager(c caller) bool {
+	return c.role == v1.RoleManager && s.config.Members != nil && s.config.Members.IsManager(c.name)
+}
+
+// node tells whether the caller is a machine.
+func (c caller) node() bool { return c.role == v1.RoleWorker || c.role == v1.RoleManager }
 
 func (c caller) refused(what string) error {
 	if c.role == "" {
@@ -109,7 +124,7 @@ func (c caller) refused(what string) error {
 // store is the store as the caller may see and write it.
 func (s *Server) store(ctx context.Context) (store.Store, error) {
 	who := callerOf(ctx)
-	if who.role == v1.RoleWorker {
+	if who.node() && !s.isManager(who) {
 		if s.config.Members == nil {
 			return nil, notServed("workers")
 		}
@@ -128,14 +143,45 @@ func (s *Server) store(ctx context.Context) (store.Store, error) {
 type callerKey struct{}
 
 // markCaller remembers for the requests of an HTTP connection who is at its other end.
-func markCaller(ctx context.Context, c net.Conn) context.Context {
+func (s *Server) markCaller(ctx context.Context, c net.Conn) context.Context {
 	who := caller{role: v1.RoleAdmin, name: "a user of this machine"}
 	if g, ok := c.(*greeted); ok {
 		if t, ok := g.Conn.(*tls.Conn); ok {
-			who = holder(t.ConnectionState().PeerCertificates)
+			state := t.ConnectionState()
+			if len(state.PeerCertificates) > 0 && len(state.VerifiedChains) == 0 {
+				state.VerifiedChains = [][]*x509.Certificate{state.PeerCertificates} // by whoever configured the listener
+			}
+			who = holder(state.PeerCertificates)
+			ctx = context.WithValue(ctx, stateKey{}, &state)
+			if who.role == v1.RoleManager && s.config.Peers.Conn != nil {
+				ctx = s.config.Peers.Conn(ctx, t)
+			}
 		}
 	}
 	return context.WithValue(markLocal(ctx, c), callerKey{}, who)
+}
+
+type stateKey struct{}
+
+// forPeers passes on what managers say to each other to keep the store; who may say it is decided there.
+func (s *Server) forPeers(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state, _ := r.Context().Value(stateKey{}).(*tls.ConnectionState)
+		if state == nil || s.config.Peers.For == nil || !s.config.Peers.For(r) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if m := s.config.Members; m != nil && len(state.PeerCertificates) > 0 && m.Impostor(state.PeerCertificates[0]) {
+			fail(w, s.tellRefused(r.RemoteAddr, fmt.Errorf("%w: %s has another key since it was removed and joined anew", store.ErrForbidden, state.PeerCertificates[0].Subject.CommonName)))
+			return
+		}
+		r.TLS = state // net/http does not see it behind the first bytes
+		if peers := s.config.Peers.Handler(); peers != nil {
+			peers.ServeHTTP(w, r)
+			return
+		}
+		fail(w, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable))
+	})
 }
 
 // permitHTTP lets only people through: nodes use gRPC.
@@ -146,7 +192,8 @@ func (s *Server) permitHTTP(h http.Handler) http.Handler {
 			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path)))
 			return
 		}
-		h.ServeHTTP(w, r)
+		ctx := store.OnStale(r.Context(), func(s store.Stale) { w.Header().Set("Warren-Stale", s.String()) })
+		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

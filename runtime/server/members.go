@@ -18,6 +18,10 @@ type (
 	Joining   = api.Joining
 	Joined    = api.Joined
 	Pipe      = api.Pipe
+	Renewed   = api.Renewed
+	Place     = api.Place
+	// MemberState is what one manager knows of another.
+	MemberState = api.MemberState
 )
 
 // Standing is what the certificate of a node is worth.
@@ -35,17 +39,27 @@ type Members interface {
 	CreateToken(ctx context.Context, w TokenWish) (NewToken, error)
 	Join(ctx context.Context, j Joining) (Joined, error)
 	// Renew makes a certificate for the node that asks.
-	Renew(ctx context.Context, node string, csr []byte) ([]byte, error)
+	Renew(ctx context.Context, node string, csr []byte) (Renewed, error)
 	// Heard is told of each sign of life.
 	Heard(node string)
 	// Reached takes a connection on which the API of a node answers. It is not used after it returned.
 	Reached(ctx context.Context, node string, c *Pipe) error
 	// Standing is what the certificate of a node is worth now. It is asked at each call.
 	Standing(ctx context.Context, cert *x509.Certificate) (Standing, error)
+	// Impostor tells, from memory, whether another key than that of a certificate is known of its node.
+	Impostor(cert *x509.Certificate) bool
 	// Scope is the store as a worker sees and writes it.
 	Scope(node string) store.Store
 	// Dismissed is the store as a node sees it that is none any more: enough to know that nothing in it is its own.
 	Dismissed(node string) store.Store
+	// Place makes room among the managers for a node that may be one, at an address.
+	Place(ctx context.Context, node, address string, replace bool) (Place, error)
+	// IsManager tells whether a node is one of those that keep the store.
+	IsManager(node string) bool
+	// Relayed is told of signs of life that another manager heard. It fails where this one does not lead.
+	Relayed(nodes []string) error
+	// Managers tells how the managers are.
+	Managers(ctx context.Context) ([]MemberState, error)
 }
 
 // ForNode is the node that a call is for, "" for the one that is asked.
@@ -95,8 +109,37 @@ func (m members) Renew(ctx context.Context, r *api.RenewRequest) (*api.RenewResp
 	if err != nil {
 		return nil, err
 	}
-	cert, err := desk.Renew(ctx, callerOf(ctx).name, r.GetCsr())
-	return &api.RenewResponse{Certificate: cert}, err
+	n, err := desk.Renew(ctx, callerOf(ctx).name, r.GetCsr())
+	return &api.RenewResponse{Certificate: n.Certificate, Role: n.Role, Authority: n.Authority}, err
+}
+
+// Place implements the API.
+func (m members) Place(ctx context.Context, r *api.PlaceRequest) (*api.PlaceResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	p, err := desk.Place(ctx, callerOf(ctx).name, r.GetAddress(), r.GetReplace())
+	return &api.PlaceResponse{Id: p.ID, Peers: p.Peers}, err
+}
+
+// Relay implements the API.
+func (m members) Relay(_ context.Context, r *api.RelayRequest) (*api.RelayResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	return &api.RelayResponse{}, desk.Relayed(r.GetNodes())
+}
+
+// Managers implements the API.
+func (m members) Managers(ctx context.Context, _ *api.ManagersRequest) (*api.ManagersResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	all, err := desk.Managers(ctx)
+	return api.ToManagers(all), err
 }
 
 // Heartbeat implements the API.

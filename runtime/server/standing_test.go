@@ -70,6 +70,7 @@ func (c *cluster) dismissed(t *testing.T, worker *grpcstore.Store) {
 func TestNameGivenToAnother(t *testing.T) {
 	c := newCluster(t, nil)
 	first := c.worker
+	c.first = c.keys
 	o, err := c.members.mem.Get(t.Context(), meta.Key{Kind: "Node", Name: "w1"})
 	if err != nil {
 		t.Fatal(err)
@@ -80,9 +81,32 @@ func TestNameGivenToAnother(t *testing.T) {
 		t.Errorf("the new one: %v", err)
 	}
 	c.dismissed(t, first)
+	c.impostors(t)
 	if _, err := c.worker.Get(t.Context(), meta.Key{Kind: "Node", Name: "w1"}); err != nil {
 		t.Errorf("the new one after the old one tried: %v", err)
 	}
+}
+
+// impostors: what keeps the store asks memory only, which knows the newer key in a moment.
+func (c *cluster) impostors(t *testing.T) {
+	t.Helper()
+	eventually(t, "the key of the new one is known", func() bool {
+		return c.members.Impostor(c.shows(t, c.first)) && !c.members.Impostor(c.shows(t, c.keys))
+	})
+}
+
+// shows is the certificate that a node shows.
+func (c *cluster) shows(t *testing.T, n *identity.Node) *x509.Certificate {
+	t.Helper()
+	shown, err := n.TLS().GetClientCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(shown.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 // TestConnectionsAreForgotten: those that have ended are not kept.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"warren.io/warren/apis/meta"
-	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
@@ -75,7 +74,7 @@ func TestExpiredCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := past.Renew(t.Context(), "w1", v1.RoleWorker, csr)
+	old, _, err := past.Renew(t.Context(), "w1", csr)
 	if err == nil {
 		err = c.keys.Renewed(old)
 	}
@@ -105,7 +104,7 @@ func TestExpiredCertificate(t *testing.T) {
 	}
 	cert, err := late.Renew(t.Context(), csr)
 	if err == nil {
-		err = c.keys.Renewed(cert)
+		err = c.keys.Renewed(cert.Certificate)
 	}
 	if err != nil {
 		t.Fatalf("it is not renewed: %v", err)

@@ -84,7 +84,7 @@ func (w *World) newNode(name string) {
 	n.make = func() []control.Controller {
 		return []control.Controller{
 			tasks.Controller{Node: name, Cluster: clusterID, Host: &waking{n.machine, n}},
-			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: func(d time.Duration) { n.pace = d }},
+			agentnode.Controller{Node: name, Cluster: clusterID, Machine: n.machine, Network: n.machine, Pace: func(d time.Duration) { n.pace = d }, Role: v1.RoleWorker, Wish: func(v1.Role) {}},
 			images.Controller{Cluster: clusterID, Host: n.machine},
 		}
 	}
