@@ -50,7 +50,7 @@ func (o *office) Place(ctx context.Context, name, address string, replace bool) 
 	if q == nil {
 		return server.Place{}, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable)
 	}
-	x, err := o.behind.Get(ctx, meta.Key{Kind: v1.NodeKind.Name, Name: name})
+	x, err := q.Store().Get(ctx, meta.Key{Kind: v1.NodeKind.Name, Name: name})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return server.Place{}, fmt.Errorf("%w: node %s was removed from the cluster", store.ErrForbidden, name)
@@ -70,10 +70,15 @@ func (o *office) Place(ctx context.Context, name, address string, replace bool) 
 }
 
 // Managers implements server.Members.
-func (o *office) Managers(ctx context.Context) ([]server.MemberState, error) {
+func (o *office) Managers(ctx context.Context, certain bool) ([]server.MemberState, error) {
 	q := o.node.member.Load()
 	if q == nil {
 		return nil, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable)
+	}
+	if certain { // whoever has read from a majority has heard of all that it knew before
+		if _, err := q.Store().Get(ctx, clusterKey); err != nil {
+			return nil, err
+		}
 	}
 	all, err := q.Members(ctx)
 	if err != nil {
@@ -81,21 +86,24 @@ func (o *office) Managers(ctx context.Context) ([]server.MemberState, error) {
 	}
 	var out []server.MemberState
 	for _, m := range all {
-		s := server.MemberState{Name: m.Name, Leader: m.Leader, Voter: !m.Learner, Reachable: m.Reachable}
-		if o.node.several() {
-			s.Address = addressOf(m)
-		}
-		if m.Name == o.node.id.Name {
-			h := q.Health()
-			s.Detail = strings.Join(h.Warnings, "; ")
-			if h.Err != nil {
-				s.Detail = h.Err.Error()
-			}
-		}
-		out = append(out, s)
+		out = append(out, o.stateOf(q, m))
 	}
 	slices.SortFunc(out, func(a, b server.MemberState) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+func (o *office) stateOf(q *quorum.Quorum, m quorum.Member) server.MemberState {
+	s := server.MemberState{Name: m.Name, Leader: m.Leader, Voter: !m.Learner, Reachable: m.Reachable}
+	if o.node.several() {
+		s.Address = addressOf(m)
+	}
+	if m.Name == o.node.id.Name {
+		h := q.Health()
+		if s.Detail = strings.Join(h.Warnings, "; "); h.Err != nil {
+			s.Detail = h.Err.Error()
+		}
+	}
+	return s
 }
 
 // Heard implements server.Members. What the leader must know it hears within gather, of many nodes at once.

@@ -72,7 +72,7 @@ func (n *node) received(ctx context.Context) error {
 	case <-n.quorum.Ready():
 		return nil
 	case <-n.quorum.Done():
-		return n.lost(n.quorum.Err())
+		return n.lost(ctx, n.quorum.Err())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -113,7 +113,7 @@ func (n *node) refuse(ctx context.Context, err error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-n.quorum.Done():
-		return n.lost(n.quorum.Err())
+		return n.lost(ctx, n.quorum.Err())
 	}
 }
 

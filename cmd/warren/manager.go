@@ -45,7 +45,7 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 	}
 	select {
 	case <-n.quorum.Done():
-		return n.lost(n.quorum.Err())
+		return n.lost(ctx, n.quorum.Err())
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

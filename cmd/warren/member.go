@@ -112,10 +112,10 @@ func placeAt(ctx context.Context, address string, id *keys.Node, own string, rep
 }
 
 // lost is what to do when the member has ended.
-func (n *node) lost(err error) error {
+func (n *node) lost(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, quorum.ErrRemoved):
-		return n.demoted(err)
+		return n.demoted(ctx, err)
 	case errors.Is(err, quorum.ErrCorrupt):
 		n.log.Error(err, "the store of this manager is damaged; starting anew")
 		return errAnew
@@ -125,9 +125,19 @@ func (n *node) lost(err error) error {
 
 // demoted makes a manager that the others have removed a worker of theirs. If they have removed its node, too, they refuse
 // it, and it stops what it ran.
-func (n *node) demoted(err error) error {
+func (n *node) demoted(ctx context.Context, err error) error {
+	n.kept.Lock()
+	defer n.kept.Unlock()
 	if len(n.id.Managers) == 0 {
 		return fmt.Errorf("%w, and it knows no other; run warren reset", err)
+	}
+	removed, err := n.askRemoved(ctx)
+	if err != nil {
+		return err
+	}
+	if !removed {
+		n.log.Info("another manager did not know that this one is a member; starting anew")
+		return errAnew
 	}
 	n.log.Info("this node is a manager no more; going on as a worker", "managers", n.id.Managers)
 	n.id.Role, n.id.Listen, n.id.Advertise = v1.RoleWorker, n.listen, n.named
@@ -135,6 +145,34 @@ func (n *node) demoted(err error) error {
 		return err
 	}
 	return errAnew
+}
+
+// askRemoved asks the other managers whether this one was removed, until one knows for certain: what it has kept is thrown away
+// then, and one that was away itself may only not know of it yet.
+func (n *node) askRemoved(ctx context.Context) (bool, error) {
+	id, err := keys.OpenNode(n.keysDir())
+	for err == nil && ctx.Err() == nil {
+		for _, address := range n.id.Managers {
+			all, err := managersAt(ctx, address, id)
+			if err == nil || errors.Is(err, store.ErrForbidden) {
+				return !slices.ContainsFunc(all, func(m grpcstore.MemberState) bool { return m.Name == n.id.Name }), nil
+			}
+			n.log.Info("this manager was removed, it seems; asking whether that is so", "manager", address, "cause", err.Error())
+		}
+		sleep(ctx, again)
+	}
+	return false, errors.Join(err, ctx.Err())
+}
+
+func managersAt(ctx context.Context, address string, id *keys.Node) ([]grpcstore.MemberState, error) {
+	ctx, cancel := context.WithTimeout(ctx, placeWithin)
+	defer cancel()
+	s, err := grpcstore.Dial(address, grpcstore.Options{TLS: id.TLS()})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return s.Managers(ctx, true)
 }
 
 // promoted makes a worker a manager, which the managers have decided.
@@ -168,6 +206,8 @@ func (n *node) keepManagers() {
 		}
 	}
 	slices.Sort(others)
+	n.kept.Lock()
+	defer n.kept.Unlock()
 	here := n.id.Listen == n.listen && n.id.Advertise == n.named
 	if len(others) == 0 || here && slices.Equal(others, n.id.Managers) {
 		return

@@ -65,6 +65,7 @@ type node struct {
 	saved    saved              // what is known of scheduled backups
 	held     held               // tasks that nobody in the store knows
 	ring     seal.Ring          // opens the secrets of the cluster
+	kept     sync.Mutex         // of what keepManagers writes into id
 	keyID    string             // of a manager with others: the SHA-256 of its public key
 	trace    control.Trace      // of the leader's controllers and of people
 	leading  flag

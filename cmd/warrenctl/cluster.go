@@ -30,7 +30,7 @@ func (p *program) clusterStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.Managers(c.Context)
+	all, err := s.Managers(c.Context, false)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (p *program) roles(c *cli.Context, role v1.Role, done string) error {
 
 // warnEven tells why an even number of managers is no better than one less.
 func (p *program) warnEven(c *cli.Context, s *grpcstore.Store, change int) {
-	all, err := s.Managers(c.Context)
+	all, err := s.Managers(c.Context, false)
 	if n := len(all) + change; err == nil && change != 0 && n > 0 && n%2 == 0 {
 		p.note("warning: of %d managers no more may fail than of %d, and any of them can: have %d or %d", n, n-1, n-1, n+1)
 	}

@@ -121,7 +121,7 @@ func (p *program) removeNodes(c *cli.Context) error {
 
 // spareLast refuses before anything is stopped what the managers themselves would refuse at last.
 func spareLast(ctx context.Context, s *grpcstore.Store, keys []meta.Key) error {
-	all, err := s.Managers(ctx)
+	all, err := s.Managers(ctx, false)
 	for _, key := range keys {
 		if err == nil && len(all) == 1 && all[0].Name == key.Name {
 			return fmt.Errorf("remove node %q: %w: it is the only manager", key.Name, store.ErrForbidden)

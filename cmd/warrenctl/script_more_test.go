@@ -157,7 +157,7 @@ func (someMembers) Place(context.Context, string, string, bool) (server.Place, e
 	return server.Place{}, nil
 }
 
-func (someMembers) Managers(context.Context) ([]server.MemberState, error) {
+func (someMembers) Managers(context.Context, bool) ([]server.MemberState, error) {
 	return []server.MemberState{{Name: "n1", Address: "192.0.2.1:7070", Leader: true, Voter: true, Reachable: true},
 		{Name: "n2", Address: "192.0.2.2:7070", Voter: true, Detail: "the disk is nearly full"}}, nil
 }

@@ -96,6 +96,7 @@ func TestManagers(t *testing.T) {
 	}
 	m2.apply(strings.Replace(web, "replicas: 3", "replicas: 6", 1))
 	tasks := m3.settled(6, "m1", "m2", "m3", "w1", "w2", "w3")
+	c.hold([]*machine{m1, m2, m3}, w1, w2, w3)
 	c.leaderKilled(tasks, m1, m2, m3)
 	c.allKilled(tasks, m1, m2, m3)
 	c.minority(tasks, m1, m2, m3)
@@ -206,6 +207,7 @@ func (c *cluster) demoted(_ []v1.Task, all ...*machine) {
 	if _, errs, err := leader.try("label", "service/web", "x=y"); err == nil || !strings.Contains(errs, "is a worker") {
 		c.t.Errorf("a demoted manager: %v %s", err, errs)
 	}
+	c.hold(rest, leader)
 	rest[0].ctl("node", "promote", leader.Name)
 	c.quorum(rest[0], all...)
 	rest[0].awaitNodes(v1.NodeReady, "m1", "m2", "m3")
@@ -223,4 +225,12 @@ func (c *cluster) managerRemoved(all ...*machine) {
 	all[0].ctl("node", "rm", gone.Name)
 	c.quorum(all[0], all[:2]...)
 	all[0].settled(6, "m1", "m2", "w1", "w2", "w3")
+
+	// It comes back all the same: it is nobody's any more, and what it ran is stopped.
+	gone.warren("run")
+	c.await("a removed manager stops what it ran", func() bool {
+		ps, err := gone.Processes()
+		return err == nil && !slices.ContainsFunc(ps, func(p hosts.Process) bool { return p.Kind == hosts.Task })
+	})
+	c.quorum(all[0], all[:2]...)
 }

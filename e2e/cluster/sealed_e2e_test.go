@@ -182,3 +182,19 @@ func (m *machine) opensAuthority() []byte {
 	}
 	return store.Opened(a, ring).(*v1.Authority).Spec.Key.Plain
 }
+
+// hold: managers have what opens the authority, and not its key; workers, those that were managers too, have nothing of it.
+func (c *cluster) hold(managers []*machine, workers ...*machine) {
+	c.t.Helper()
+	for _, m := range managers {
+		c.await(m.Name+" has the authority sealed", func() bool { return m.has("ca.sealed") && m.has("unlock.key") && !m.has("ca.key") })
+		if !bytes.Equal(m.opensAuthority(), managers[0].opensAuthority()) {
+			c.t.Errorf("%s and %s have different authorities", m.Name, managers[0].Name)
+		}
+	}
+	for _, w := range workers {
+		if w.has("ca.sealed") || w.has("unlock.key") || w.has("ca.key") || w.has("server.key") {
+			c.t.Errorf("worker %s has what only managers may have", w.Name)
+		}
+	}
+}

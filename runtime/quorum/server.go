@@ -96,7 +96,7 @@ func (q *Quorum) open(settings config.ServerConfig) error {
 	if err != nil {
 		return fmt.Errorf("etcd: %w", err)
 	}
-	if settings.NewCluster && len(server.Cluster().Members()) > 1 { // compare with the others before it takes part
+	if settings.NewCluster && !settings.ForceNewCluster && len(server.Cluster().Members()) > 1 { // compare with the others before it takes part
 		if err := server.CorruptionChecker().InitialCheck(); err != nil {
 			return fmt.Errorf("%w: %w: %w", ErrBroken, ErrCorrupt, err)
 		}

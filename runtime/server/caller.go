@@ -63,8 +63,8 @@ var forWorkers = []string{
 	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 }
 
-// forNewcomers are those that a manager may make beside, which is not yet among those that keep the store.
-var forNewcomers = []string{api.Membership_Place_FullMethodName}
+// forNewcomers are those that a manager may make beside, which is not yet, or not any more, among those that keep the store.
+var forNewcomers = []string{api.Membership_Place_FullMethodName, api.Membership_Managers_FullMethodName}
 
 // forDismissed are the calls of a node that is none any more: by them it learns that nothing is its own, and stops what it ran.
 // Were they refused, it would take itself for cut off, and its tasks would go on for ever.

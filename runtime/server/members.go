@@ -58,8 +58,8 @@ type Members interface {
 	IsManager(node string) bool
 	// Relayed is told of signs of life that another manager heard. It fails where this one does not lead.
 	Relayed(nodes []string) error
-	// Managers tells how the managers are.
-	Managers(ctx context.Context) ([]MemberState, error)
+	// Managers tells how the managers are; with certain a majority confirms who they are.
+	Managers(ctx context.Context, certain bool) ([]MemberState, error)
 }
 
 // ForNode is the node that a call is for, "" for the one that is asked.
@@ -133,12 +133,12 @@ func (m members) Relay(_ context.Context, r *api.RelayRequest) (*api.RelayRespon
 }
 
 // Managers implements the API.
-func (m members) Managers(ctx context.Context, _ *api.ManagersRequest) (*api.ManagersResponse, error) {
+func (m members) Managers(ctx context.Context, r *api.ManagersRequest) (*api.ManagersResponse, error) {
 	desk, err := m.desk()
 	if err != nil {
 		return nil, err
 	}
-	all, err := desk.Managers(ctx)
+	all, err := desk.Managers(ctx, r.GetCertain())
 	return api.ToManagers(all), err
 }
 

@@ -56,7 +56,7 @@ func (fakeMembers) IsManager(node string) bool { return node == "m1" }
 
 func (fakeMembers) Relayed([]string) error { return nil }
 
-func (fakeMembers) Managers(context.Context) ([]MemberState, error) { return nil, nil }
+func (fakeMembers) Managers(context.Context, bool) ([]MemberState, error) { return nil, nil }
 
 func (fakeMembers) Place(_ context.Context, node, address string, _ bool) (Place, error) {
 	return Place{ID: 7, Peers: []string{node, address}}, nil

@@ -702,6 +702,7 @@ func (*RelayResponse) Descriptor() ([]byte, []int) {
 
 type ManagersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certain       bool                   `protobuf:"varint,1,opt,name=certain,proto3" json:"certain,omitempty"` // a majority confirms who they are; without that, what the one that is asked knows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -734,6 +735,13 @@ func (x *ManagersRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ManagersRequest.ProtoReflect.Descriptor instead.
 func (*ManagersRequest) Descriptor() ([]byte, []int) {
 	return file_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ManagersRequest) GetCertain() bool {
+	if x != nil {
+		return x.Certain
+	}
+	return false
 }
 
 type ManagersResponse struct {
@@ -908,8 +916,9 @@ const file_cluster_proto_rawDesc = "" +
 	"\x05peers\x18\x02 \x03(\tR\x05peers\"$\n" +
 	"\fRelayRequest\x12\x14\n" +
 	"\x05nodes\x18\x01 \x03(\tR\x05nodes\"\x0f\n" +
-	"\rRelayResponse\"\x11\n" +
-	"\x0fManagersRequest\"B\n" +
+	"\rRelayResponse\"+\n" +
+	"\x0fManagersRequest\x12\x18\n" +
+	"\acertain\x18\x01 \x01(\bR\acertain\"B\n" +
 	"\x10ManagersResponse\x12.\n" +
 	"\bmanagers\x18\x01 \x03(\v2\x12.warren.v1.ManagerR\bmanagers\"\x9b\x01\n" +
 	"\aManager\x12\x12\n" +

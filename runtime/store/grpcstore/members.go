@@ -68,9 +68,9 @@ func (c *Conn) Relay(ctx context.Context, nodes []string) error {
 	return c.explain(ctx, err)
 }
 
-// Managers tells how the managers are, as the one that is asked knows it.
-func (c *Conn) Managers(ctx context.Context) ([]MemberState, error) {
-	r, err := c.nodes.Managers(ctx, &api.ManagersRequest{})
+// Managers tells how the managers are, as the one that is asked knows it; with certain a majority confirms who they are.
+func (c *Conn) Managers(ctx context.Context, certain bool) ([]MemberState, error) {
+	r, err := c.nodes.Managers(ctx, &api.ManagersRequest{Certain: certain})
 	return r.States(), c.explain(ctx, err)
 }
 
