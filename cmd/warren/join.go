@@ -27,7 +27,7 @@ var errForeign = errors.New("store belongs to another cluster")
 // join opens the store to everybody after it was seen to be the one that this node belongs to; a new one is given its
 // Cluster. A store that was emptied or exchanged is not obeyed: its empty list would stop every task.
 func (n *node) join(ctx context.Context) error {
-	s := n.own
+	s := store.Seal(n.own, &n.ring)
 	if err := n.received(ctx); err != nil {
 		return err
 	}
@@ -50,9 +50,9 @@ func (n *node) join(ctx context.Context) error {
 		return n.refuse(ctx, fmt.Errorf("%w: node %s was recovered at revision %d, the store in %s/etcd is from before that, at %d; bring the right one back, or recover again",
 			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
 	}
-	n.office.open(n.quorum.Store()) // a worker asks another manager rather than believe an old answer
+	n.office.open(store.Seal(n.quorum.Store(), &n.ring)) // a worker asks another manager rather than believe an old answer
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
-	n.late.Open(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n})
+	n.late.Open(store.Veil(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n}, v1.Kinds))
 	n.status.set("store", nil)
 	return nil
 }

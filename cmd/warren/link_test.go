@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -54,6 +55,14 @@ func (m *boss) Renew(context.Context, string, []byte) (server.Renewed, error) {
 func (m *boss) Place(context.Context, string, string, bool) (server.Place, error) {
 	return server.Place{}, store.ErrForbidden
 }
+
+func (m *boss) Standing(context.Context, *x509.Certificate) (server.Standing, error) {
+	return server.Good, nil
+}
+
+func (m *boss) Impostor(*x509.Certificate) bool { return false }
+
+func (m *boss) Dismissed(string) store.Store { return nil }
 
 func (m *boss) IsManager(string) bool { return false }
 

@@ -172,4 +172,12 @@ func (someMembers) Addresses() ([]string, error) { return nil, nil }
 
 func (someMembers) Reached(context.Context, string, *server.Pipe) error { return nil }
 
+func (m someMembers) Standing(context.Context, *x509.Certificate) (server.Standing, error) {
+	return server.Good, nil
+}
+
+func (m someMembers) Impostor(*x509.Certificate) bool { return false }
+
+func (m someMembers) Dismissed(string) store.Store { return m.mem }
+
 func (m someMembers) Scope(string) store.Store { return m.mem }

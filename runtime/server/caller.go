@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -23,6 +24,7 @@ import (
 type caller struct {
 	role v1.Role // "" of somebody who showed no certificate
 	name string
+	cert *x509.Certificate // nil of somebody who came by the socket
 }
 
 // callerOf tells who asks by how the connection was made.
@@ -33,7 +35,7 @@ func callerOf(ctx context.Context) caller {
 	}
 	switch who := p.AuthInfo.(type) {
 	case local:
-		return caller{v1.RoleAdmin, who.name()}
+		return caller{role: v1.RoleAdmin, name: who.name()}
 	case credentials.TLSInfo:
 		return holder(who.State.PeerCertificates)
 	}
@@ -47,10 +49,10 @@ func holder(certs []*x509.Certificate) caller {
 	}
 	name, roles := certs[0].Subject.CommonName, certs[0].Subject.Organization
 	if len(roles) == 0 {
-		return caller{v1.RoleAdmin, name} // made by a warren that knew no other roles
+		return caller{v1.RoleAdmin, name, certs[0]} // made by a warren that knew no other roles
 	}
 	if role, ok := strings.CutPrefix(roles[0], v1.RolePrefix); ok && len(roles) == 1 {
-		return caller{v1.Role(role), name}
+		return caller{v1.Role(role), name, certs[0]}
 	}
 	return caller{}
 }
@@ -64,6 +66,10 @@ var forWorkers = []string{
 // forNewcomers are those that a manager may make beside, which is not yet, or not any more, among those that keep the store.
 var forNewcomers = []string{api.Membership_Place_FullMethodName, api.Membership_Managers_FullMethodName}
 
+// forDismissed are the calls of a node that is none any more: by them it learns that nothing is its own, and stops what it ran.
+// Were they refused, it would take itself for cut off, and its tasks would go on for ever.
+var forDismissed = []string{api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName}
+
 // permit refuses calls that are not for the caller. A manager may do all, since it keeps the store; but whether somebody is
 // one is up to the managers, and not to an old certificate: without that it is a worker.
 func (s *Server) permit(ctx context.Context, method string) error {
@@ -71,14 +77,34 @@ func (s *Server) permit(ctx context.Context, method string) error {
 	switch {
 	case method == api.Membership_Join_FullMethodName:
 		return nil
-	case who.role == v1.RoleAdmin, s.isManager(who):
+	case who.role == v1.RoleAdmin:
 		return nil
+	case s.isManager(who):
+		return s.standing(ctx, who, method)
 	case who.role == v1.RoleManager && slices.Contains(forNewcomers, method):
-		return nil
+		return s.standing(ctx, who, method)
 	case who.node() && slices.Contains(forWorkers, method):
-		return nil
+		return s.standing(ctx, who, method)
 	}
 	return who.refused(method)
+}
+
+// standing refuses what the certificate of a node is not good for any more.
+func (s *Server) standing(ctx context.Context, who caller, method string) error {
+	if s.config.Members == nil {
+		return notServed("nodes")
+	}
+	now, err := s.config.Members.Standing(ctx, who.cert)
+	if err != nil {
+		return fmt.Errorf("look up node %s: %w", who.name, err)
+	}
+	if now == Dismissed && (s.isManager(who) || !slices.Contains(forDismissed, method)) {
+		return fmt.Errorf("%w: node %s was removed from this cluster, or its name was given to another machine; to come back: warren reset there, and join anew", store.ErrForbidden, who.name)
+	}
+	if now == Expired && !s.isManager(who) && method != api.Membership_Renew_FullMethodName {
+		return fmt.Errorf("%w: the certificate of node %s ran out at %s; it can only be renewed, which the node does by itself", store.ErrForbidden, who.name, who.cert.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 func (s *Server) isManager(c caller) bool {
@@ -102,6 +128,13 @@ func (s *Server) store(ctx context.Context) (store.Store, error) {
 		if s.config.Members == nil {
 			return nil, notServed("workers")
 		}
+		now, err := s.config.Members.Standing(ctx, who.cert)
+		if err != nil {
+			return nil, fmt.Errorf("look up node %s: %w", who.name, err)
+		}
+		if now == Dismissed {
+			return s.config.Members.Dismissed(who.name), nil
+		}
 		return s.config.Members.Scope(who.name), nil
 	}
 	return s.config.Store, nil
@@ -115,6 +148,9 @@ func (s *Server) markCaller(ctx context.Context, c net.Conn) context.Context {
 	if g, ok := c.(*greeted); ok {
 		if t, ok := g.Conn.(*tls.Conn); ok {
 			state := t.ConnectionState()
+			if len(state.PeerCertificates) > 0 && len(state.VerifiedChains) == 0 {
+				state.VerifiedChains = [][]*x509.Certificate{state.PeerCertificates} // by whoever configured the listener
+			}
 			who = holder(state.PeerCertificates)
 			ctx = context.WithValue(ctx, stateKey{}, &state)
 			if who.role == v1.RoleManager && s.config.Peers.Conn != nil {
@@ -133,6 +169,10 @@ func (s *Server) forPeers(h http.Handler) http.Handler {
 		state, _ := r.Context().Value(stateKey{}).(*tls.ConnectionState)
 		if state == nil || s.config.Peers.For == nil || !s.config.Peers.For(r) {
 			h.ServeHTTP(w, r)
+			return
+		}
+		if m := s.config.Members; m != nil && len(state.PeerCertificates) > 0 && m.Impostor(state.PeerCertificates[0]) {
+			fail(w, s.tellRefused(r.RemoteAddr, fmt.Errorf("%w: %s has another key since it was removed and joined anew", store.ErrForbidden, state.PeerCertificates[0].Subject.CommonName)))
 			return
 		}
 		r.TLS = state // net/http does not see it behind the first bytes

@@ -9,6 +9,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -182,6 +183,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.running.Wait()
 	return err
+}
+
+// Expel ends the connections of those whose certificate has a name, but for those that may stay, and returns how many there were.
+// What they call afterwards on a new one is judged anew.
+func (s *Server) Expel(name string, stays func(*x509.Certificate) bool) (ended int) {
+	return s.split.expel(name, stays)
 }
 
 // open ends a context also when the server stops: for calls that would go on for ever.

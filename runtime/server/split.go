@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync"
@@ -17,11 +18,12 @@ type splitter struct {
 	closed    bool
 	listeners map[net.Listener]struct{}
 	waiting   map[net.Conn]struct{} // said nothing yet
+	known     map[*greeted]string   // with a certificate, by the name in it
 	work      sync.WaitGroup
 }
 
 func newSplitter() *splitter {
-	return &splitter{one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}}
+	return &splitter{one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}, known: map[*greeted]string{}}
 }
 
 // accept takes connections of l until it is closed. A machine that is out of files gets time to recover.
@@ -93,7 +95,38 @@ func (s *splitter) greet(c net.Conn) {
 			to = s.lobby
 		}
 	}
-	to.pass(&greeted{Conn: c, first: first})
+	g := &greeted{Conn: c, first: first}
+	s.keep(g)
+	to.pass(g)
+}
+
+// keep remembers a connection of somebody with a certificate until it is closed, so that it can be ended.
+func (s *splitter) keep(g *greeted) {
+	cert := g.certificate()
+	if cert == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[g] = cert.Subject.CommonName
+	g.closed = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.known, g)
+	}
+}
+
+// expel ends the connections of all of a name but those that may stay. They are cut: nothing more is to pass, not even a farewell.
+func (s *splitter) expel(name string, stays func(*x509.Certificate) bool) (ended int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for g, is := range s.known {
+		if is == name && !stays(g.certificate()) {
+			_ = g.Conn.(*tls.Conn).NetConn().Close()
+			ended++
+		}
+	}
+	return ended
 }
 
 func readFull(c net.Conn, b []byte) error {
@@ -162,7 +195,26 @@ func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "warren", Net: "unix
 // greeted is a connection of which the first bytes were read already.
 type greeted struct {
 	net.Conn
-	first []byte
+	first  []byte
+	closed func() // nil where nobody wants to know
+}
+
+// certificate is what the other side has shown, nil if it has shown none.
+func (g *greeted) certificate() *x509.Certificate {
+	if t, ok := g.Conn.(*tls.Conn); ok {
+		if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
+			return certs[0]
+		}
+	}
+	return nil
+}
+
+// Close implements net.Conn.
+func (g *greeted) Close() error {
+	if g.closed != nil {
+		g.closed()
+	}
+	return g.Conn.Close()
 }
 
 // Read implements net.Conn.
