@@ -31,7 +31,13 @@ func TestRemovedNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	watch := c.worker.Watch(t.Context(), o.Meta().Revision)
-	commit(t, c.members.mem, store.DeleteOp(o))
+	touched := o.Clone()
+	touched.Meta().Labels = map[string]string{"seen": "yes"}
+	commit(t, c.members.mem, store.UpdateOp(touched))
+	if b := <-watch; b.Err != nil { // from now on it is open
+		t.Fatal(b.Err)
+	}
+	commit(t, c.members.mem, store.Op{Verb: store.Delete, Key: own, Guard: store.Any})
 	if err := <-beats; err == nil {
 		t.Error("the heartbeat goes on")
 	}
