@@ -44,7 +44,7 @@ func (o *office) CreateToken(ctx context.Context, w server.TokenWish) (server.Ne
 	if err != nil {
 		return server.NewToken{}, err
 	}
-	text, t, err := d.CreateToken(ctx, v1.Role(w.Role), w.TTL, w.Uses)
+	text, t, err := d.CreateTokenFor(ctx, w.User, v1.Role(w.Role), w.TTL, w.Uses)
 	if err != nil {
 		return server.NewToken{}, err
 	}
@@ -65,6 +65,30 @@ func (o *office) Join(ctx context.Context, j server.Joining) (server.Joined, err
 	}
 	o.node.log.Info("a machine has joined", "node", j.Name, "role", role)
 	return server.Joined{Certificate: cert, Cluster: o.node.id.Cluster, Role: string(role)}, nil
+}
+
+// Login implements server.Members.
+func (o *office) Login(ctx context.Context, l server.LoggingIn) (server.LoggedIn, error) {
+	d, err := o.desk()
+	if err != nil {
+		return server.LoggedIn{}, err
+	}
+	cert, u, err := d.Login(ctx, l.Token, l.User, l.CSR)
+	if err != nil {
+		o.node.log.Info("a login was refused", "name", l.User, "cause", err.Error())
+		return server.LoggedIn{}, err
+	}
+	o.node.log.Info("a user has logged in", "user", u.Metadata.Name, "role", u.Spec.Role)
+	return server.LoggedIn{Certificate: cert, Cluster: o.node.id.Cluster, Role: string(u.Spec.Role), User: u.Metadata.Name}, nil
+}
+
+// RenewUser implements server.Members.
+func (o *office) RenewUser(ctx context.Context, user string, csr []byte) ([]byte, error) {
+	d, err := o.desk()
+	if err != nil {
+		return nil, err
+	}
+	return d.RenewUser(ctx, user, csr)
 }
 
 // Renew implements server.Members.

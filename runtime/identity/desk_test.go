@@ -136,7 +136,7 @@ func TestRefusedTokens(t *testing.T) {
 		role v1.Role
 		ttl  time.Duration
 		uses int
-	}{{"king", time.Hour, 1}, {v1.RoleAdmin, time.Hour, 1}, {v1.RoleWorker, time.Second, 1}, {v1.RoleWorker, 400 * 24 * time.Hour, 1}, {v1.RoleWorker, time.Hour, 0}} {
+	}{{"king", time.Hour, 1}, {v1.RoleManager, time.Hour, 1}, {v1.RoleWorker, time.Second, 1}, {v1.RoleWorker, 400 * 24 * time.Hour, 1}, {v1.RoleWorker, time.Hour, 0}} {
 		if _, _, err := r.CreateToken(t.Context(), x.role, x.ttl, x.uses); err == nil {
 			t.Errorf("a token for %+v is made", x)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
@@ -21,102 +22,160 @@ import (
 
 // caller is who asks.
 type caller struct {
-	role v1.Role // "" of somebody who showed no certificate
+	role v1.Role // "" of somebody who showed no certificate, or one that is worth nothing any more
 	name string
+	user bool  // a person who has logged in, and not the first manager's own key
+	why  error // why a certificate is worth nothing
 }
 
-// callerOf tells who asks by how the connection was made.
+// author is the caller as the record of changes names him.
+func (c caller) author() string {
+	switch {
+	case c.user:
+		return fmt.Sprintf("%s (%s)", c.name, c.role)
+	case c.role == "":
+		return ""
+	}
+	return c.name
+}
+
+type callerKey struct{}
+
+// callerOf is who asks, as permit found out.
 func callerOf(ctx context.Context) caller {
+	who, _ := ctx.Value(callerKey{}).(caller)
+	return who
+}
+
+// known is a context that says who asks.
+func (c caller) known(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, callerKey{}, c)
+	if author := c.author(); author != "" {
+		ctx = store.As(ctx, author)
+	}
+	return ctx
+}
+
+// callerAt tells who asks by how the connection was made, and by what the cluster says of him now.
+func (s *Server) callerAt(ctx context.Context) caller {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return caller{}
 	}
 	switch who := p.AuthInfo.(type) {
 	case local:
-		return caller{v1.RoleAdmin, who.name()}
+		return caller{role: v1.RoleAdmin, name: who.name()}
 	case credentials.TLSInfo:
-		return holder(who.State.PeerCertificates)
+		return s.holder(ctx, who.State.PeerCertificates)
 	}
 	return caller{}
 }
 
-// holder is who has a certificate; that it is of the cluster's authority was seen when the connection was made.
-func holder(certs []*x509.Certificate) caller {
+// holder is who has a certificate; that it is of the cluster's authority was seen when the connection was made. What a person
+// may do is up to the User of that name.
+func (s *Server) holder(ctx context.Context, certs []*x509.Certificate) caller {
 	if len(certs) == 0 {
 		return caller{}
 	}
-	name, roles := certs[0].Subject.CommonName, certs[0].Subject.Organization
-	if len(roles) == 0 {
-		return caller{v1.RoleAdmin, name} // made by a warren that knew no other roles
+	cert := certs[0]
+	who := subject(cert.Subject.CommonName, cert.Subject.Organization)
+	if who.user {
+		who.role, who.why = s.roll.role(ctx, cert)
 	}
-	if role, ok := strings.CutPrefix(roles[0], v1.RolePrefix); ok && len(roles) == 1 {
-		return caller{v1.Role(role), name}
-	}
-	return caller{}
+	return who
 }
 
-// forWorkers are the calls that a worker may make. What it sees and writes by them is up to its scope.
-var forWorkers = []string{
-	api.Warren_Get_FullMethodName, api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName, api.Warren_Commit_FullMethodName,
-	api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
+// subject is who a certificate says that its holder is.
+func subject(name string, organization []string) caller {
+	if len(organization) == 0 {
+		return caller{role: v1.RoleAdmin, name: "key " + name} // made by a warren that knew no other roles
+	}
+	text, ok := strings.CutPrefix(organization[0], v1.RolePrefix)
+	switch role := v1.Role(text); {
+	case !ok || len(organization) != 1:
+		return caller{}
+	case role == v1.RoleAdmin && name == v1.AdminName:
+		return caller{role: role, name: "key " + name}
+	default:
+		return caller{role: role, name: name, user: role.OfPeople()}
+	}
 }
 
 // permit refuses calls that are not for the caller.
-func permit(ctx context.Context, method string) error {
-	who := callerOf(ctx)
+func (c caller) permit(method string) error {
 	switch {
-	case method == api.Membership_Join_FullMethodName:
+	case slices.Contains(forAll, method), c.role == v1.RoleWorker && slices.Contains(forWorkers, method):
 		return nil
-	case who.role == v1.RoleAdmin:
-		return nil
-	case who.role == v1.RoleWorker && slices.Contains(forWorkers, method):
+	case !c.role.OfPeople():
+		return c.refused(method, "")
+	case slices.Contains(forUsers, method) && c.user:
 		return nil
 	}
-	return who.refused(method)
+	takes := takes(method)
+	if c.role.AtLeast(takes) {
+		return nil
+	}
+	return c.refused(method, takes)
 }
 
-func (c caller) refused(what string) error {
-	if c.role == "" {
+// refused says what the caller may not do, and which role it takes.
+func (c caller) refused(what string, takes v1.Role) error {
+	switch {
+	case c.why != nil:
+		return c.why
+	case c.role == "":
 		return fmt.Errorf("%w: %s needs a certificate", store.ErrForbidden, what)
+	case takes == "" || !c.role.OfPeople():
+		return fmt.Errorf("%w: %s is not for %s %s", store.ErrForbidden, what, c.role, c.name)
 	}
-	return fmt.Errorf("%w: %s is not for %s %s", store.ErrForbidden, what, c.role, c.name)
+	return fmt.Errorf("%w: %s takes the role %s, and %s has the role %s\ntry: ask an administrator for warrenctl user set-role %s %s",
+		store.ErrForbidden, path.Base(what), takes, c.name, c.role, c.name, takes)
 }
 
 // store is the store as the caller may see and write it.
 func (s *Server) store(ctx context.Context) (store.Store, error) {
 	who := callerOf(ctx)
-	if who.role == v1.RoleWorker {
-		if s.config.Members == nil {
-			return nil, notServed("workers")
-		}
+	switch {
+	case who.role == v1.RoleAdmin:
+		return s.config.Store, nil
+	case who.role.OfPeople():
+		return personal{s.config.Store, who, s.tellRefused}, nil
+	case who.role == v1.RoleWorker && s.config.Members != nil:
 		return s.config.Members.Scope(who.name), nil
+	case who.role == v1.RoleWorker:
+		return nil, notServed("workers")
 	}
-	return s.config.Store, nil
-}
-
-type callerKey struct{}
-
-// markCaller remembers for the requests of an HTTP connection who is at its other end.
-func markCaller(ctx context.Context, c net.Conn) context.Context {
-	who := caller{v1.RoleAdmin, "a user of this machine"}
-	if g, ok := c.(*greeted); ok {
-		if t, ok := g.Conn.(*tls.Conn); ok {
-			who = holder(t.ConnectionState().PeerCertificates)
-		}
-	}
-	return context.WithValue(markLocal(ctx, c), callerKey{}, who)
+	return nil, who.refused("the store", "")
 }
 
 // permitHTTP lets only people through: nodes use gRPC.
 func (s *Server) permitHTTP(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, _ := r.Context().Value(callerKey{}).(caller)
-		if who.role != v1.RoleAdmin {
-			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path)))
+		who := s.callerOn(r.Context())
+		if !who.role.OfPeople() {
+			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path, "")))
 			return
 		}
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r.WithContext(who.known(r.Context())))
 	})
+}
+
+type connKey struct{}
+
+// markConn remembers for the requests of an HTTP connection which one that is.
+func markConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(markLocal(ctx, c), connKey{}, c)
+}
+
+// callerOn tells who asks over HTTP.
+func (s *Server) callerOn(ctx context.Context) caller {
+	if g, ok := ctx.Value(connKey{}).(*greeted); ok {
+		if t, ok := g.Conn.(*tls.Conn); ok {
+			return s.holder(ctx, t.ConnectionState().PeerCertificates)
+		}
+		return caller{role: v1.RoleAdmin, name: local{uid: uidOf(g.Conn)}.name()}
+	}
+	return caller{}
 }
 
 // tellRefused logs a refusal, which somebody should know of; not one for each try.
@@ -129,18 +188,29 @@ func (s *Server) tellRefused(from string, err error) error {
 
 // permitCall and permitStream are the first that any call meets.
 func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (any, error) {
-	if err := permit(ctx, info.FullMethod); err != nil {
+	who := s.callerAt(ctx)
+	if err := who.permit(info.FullMethod); err != nil {
 		return nil, api.ToStatus(s.tellRefused(addressOf(ctx), err))
 	}
-	return do(ctx, r)
+	return do(who.known(ctx), r)
 }
 
 func (s *Server) permitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) error {
-	if err := permit(stream.Context(), info.FullMethod); err != nil {
+	who := s.callerAt(stream.Context())
+	if err := who.permit(info.FullMethod); err != nil {
 		return api.ToStatus(s.tellRefused(addressOf(stream.Context()), err))
 	}
-	return do(srv, stream)
+	return do(srv, knownStream{stream, who.known(stream.Context())})
 }
+
+// knownStream is a stream of which handlers know who asks.
+type knownStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s knownStream) Context() context.Context { return s.ctx }
 
 func addressOf(ctx context.Context) string {
 	if p, ok := peer.FromContext(ctx); ok {

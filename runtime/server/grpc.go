@@ -84,7 +84,7 @@ func (s service) List(r *api.ListRequest, out grpc.ServerStreamingServer[api.Lis
 
 // list returns what passes the filter, as JSON: it is only passed on.
 func (s *Server) list(ctx context.Context, f filter) ([]store.Packed, store.Revision, error) {
-	view, err := s.store(ctx)
+	view, err := s.view(ctx, f.kinds)
 	if err != nil {
 		return nil, 0, err
 	}

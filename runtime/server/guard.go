@@ -18,7 +18,7 @@ import (
 // guardCall keeps a panic in one call from ending the process, and makes its error one for the wire.
 func (s *Server) guardCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (out any, err error) {
 	defer s.contained(info.FullMethod, &err)
-	out, err = do(signed(ctx), r)
+	out, err = do(ctx, r)
 	return out, wire(err)
 }
 

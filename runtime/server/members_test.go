@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"net"
@@ -34,7 +32,7 @@ type fakeMembers struct {
 }
 
 func (m fakeMembers) CreateToken(ctx context.Context, w TokenWish) (NewToken, error) {
-	text, t, err := m.Desk.CreateToken(ctx, v1.Role(w.Role), w.TTL, w.Uses)
+	text, t, err := m.Desk.CreateTokenFor(ctx, w.User, v1.Role(w.Role), w.TTL, w.Uses)
 	if err != nil {
 		return NewToken{}, err
 	}
@@ -48,6 +46,14 @@ func (m fakeMembers) Join(ctx context.Context, j Joining) (Joined, error) {
 
 func (m fakeMembers) Renew(ctx context.Context, node string, csr []byte) ([]byte, error) {
 	return m.Desk.Renew(ctx, node, v1.RoleWorker, csr)
+}
+
+func (m fakeMembers) Login(ctx context.Context, l LoggingIn) (LoggedIn, error) {
+	cert, u, err := m.Desk.Login(ctx, l.Token, l.User, l.CSR)
+	if err != nil {
+		return LoggedIn{}, err
+	}
+	return LoggedIn{Certificate: cert, Cluster: "c", Role: string(u.Spec.Role), User: u.Metadata.Name}, nil
 }
 
 func (m fakeMembers) Heard(node string) { m.heard <- node }
@@ -384,15 +390,11 @@ func TestHolder(t *testing.T) {
 		role         v1.Role
 	}{"old administrator": {nil, v1.RoleAdmin}, "administrator": {[]string{"warren:admin"}, v1.RoleAdmin}, "worker": {[]string{"warren:worker"}, v1.RoleWorker},
 		"two roles": {[]string{"warren:worker", "warren:admin"}, ""}, "foreign": {[]string{"Acme"}, ""}} {
-		if got := holder(certificateOf(x.organization)); got.role != x.role {
+		if got := subject("x", x.organization); got.role != x.role {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	if err := permit(t.Context(), api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
+	if err := (caller{}).permit(api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("nobody at all: %v", err)
 	}
-}
-
-func certificateOf(organization []string) []*x509.Certificate {
-	return []*x509.Certificate{{Subject: pkix.Name{CommonName: "x", Organization: organization}}}
 }

@@ -9,6 +9,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -91,6 +92,7 @@ type Server struct {
 	split *splitter
 
 	refusals seldom
+	roll     *roll
 
 	stopping context.Context // ends the streams that have no end of their own
 	stop     context.CancelFunc
@@ -107,15 +109,17 @@ var errStopping = fmt.Errorf("warren is stopping: %w", store.ErrUnavailable)
 
 // New makes a server that serves nothing yet.
 func New(c Config) *Server {
-	s := &Server{config: c, patience: 15 * time.Second, split: newSplitter()}
+	s := &Server{config: c, patience: 15 * time.Second}
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.roll = &roll{store: c.Store, now: time.Now, stopping: s.stopping, running: &s.running, ready: make(chan struct{}), conns: map[string]map[net.Conn]*x509.Certificate{}}
+	s.split = newSplitter(s.roll.hold)
 	s.grpc, s.lobby = newGRPC(s), newLobby(s)
 	s.http = &http.Server{
 		Handler:           s.contain(s.routes()),
 		ReadHeaderTimeout: helloWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ConnContext:       markCaller,
+		ConnContext:       markConn,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections of others; panics are logged by contain
 	}
 	return s

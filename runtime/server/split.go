@@ -12,6 +12,7 @@ import (
 // those who come by TLS and have no certificate.
 type splitter struct {
 	one, two, lobby *door
+	hold            func(*tls.Conn) (let func()) // is told of those who come by TLS, and when they go
 
 	mu        sync.Mutex
 	closed    bool
@@ -20,8 +21,8 @@ type splitter struct {
 	work      sync.WaitGroup
 }
 
-func newSplitter() *splitter {
-	return &splitter{one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}}
+func newSplitter(hold func(*tls.Conn) func()) *splitter {
+	return &splitter{hold: hold, one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}}
 }
 
 // accept takes connections of l until it is closed. A machine that is out of files gets time to recover.
@@ -86,14 +87,18 @@ func (s *splitter) greet(c net.Conn) {
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	to := s.one
+	to, g := s.one, &greeted{Conn: c, first: first}
+	t, secret := c.(*tls.Conn)
+	if secret {
+		g.let = s.hold(t)
+	}
 	if string(first) == "PRI " {
 		to = s.two
-		if t, ok := c.(*tls.Conn); ok && len(t.ConnectionState().PeerCertificates) == 0 {
+		if secret && len(t.ConnectionState().PeerCertificates) == 0 {
 			to = s.lobby
 		}
 	}
-	to.pass(&greeted{Conn: c, first: first})
+	to.pass(g)
 }
 
 func readFull(c net.Conn, b []byte) error {
@@ -163,6 +168,16 @@ func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "warren", Net: "unix
 type greeted struct {
 	net.Conn
 	first []byte
+	let   func() // nil where nobody wants to know that it was closed
+	once  sync.Once
+}
+
+// Close implements net.Conn.
+func (g *greeted) Close() error {
+	if g.let != nil {
+		g.once.Do(g.let)
+	}
+	return g.Conn.Close()
 }
 
 // Read implements net.Conn.
