@@ -61,6 +61,17 @@ var right = map[string]struct {
 	"token create":  {"--role worker", true},
 	"token list":    {"", true},
 	"token revoke":  {"abcd2345", true},
+	"user list":     {"", true},
+	"user set-role": {"anna viewer", true},
+	"user rm":       {"anna", true},
+	"whoami":        {"", true},
+	"login":         {"127.0.0.1:1 --token warren1.aaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+
+	"config get-contexts":    {"", false},
+	"config current-context": {"", false},
+	"config use-context":     {"lab", false},
+	"config set-context":     {"lab --servers h:1", false},
+	"config delete-context":  {"lab", false},
 }
 
 // verbs calls f with each verb that does something, "get" or "image rm", and a right command line of it.

@@ -107,7 +107,7 @@ func (c caller) permit(method string) error {
 	case slices.Contains(forAll, method), c.role == v1.RoleWorker && slices.Contains(forWorkers, method):
 		return nil
 	case !c.role.OfPeople():
-		return c.refused(method, "")
+		return c.refused(path.Base(method), "")
 	case slices.Contains(forUsers, method) && c.user:
 		return nil
 	}
@@ -115,7 +115,7 @@ func (c caller) permit(method string) error {
 	if c.role.AtLeast(takes) {
 		return nil
 	}
-	return c.refused(method, takes)
+	return c.refused(path.Base(method), takes)
 }
 
 // refused says what the caller may not do, and which role it takes.
@@ -129,7 +129,7 @@ func (c caller) refused(what string, takes v1.Role) error {
 		return fmt.Errorf("%w: %s is not for %s %s", store.ErrForbidden, what, c.role, c.name)
 	}
 	return fmt.Errorf("%w: %s takes the role %s, and %s has the role %s\ntry: ask an administrator for warrenctl user set-role %s %s",
-		store.ErrForbidden, path.Base(what), takes, c.name, c.role, c.name, takes)
+		store.ErrForbidden, what, takes, c.name, c.role, c.name, takes)
 }
 
 // store is the store as the caller may see and write it.

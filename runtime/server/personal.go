@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"slices"
+	"strings"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -43,9 +43,13 @@ func (p personal) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
 }
 
 func (p personal) refused(ctx context.Context, verb string, key meta.Key) error {
+	what := strings.ToLower(key.Kind) + "s"
+	if key.Name != "" {
+		what = strings.ToLower(key.Kind) + "/" + key.Name
+	}
 	r := rightsOf(key.Kind)
 	takes := map[string]v1.Role{"see": r.see, "write": r.write, "remove": r.remove}[verb]
-	return p.tell(addressOf(ctx), p.who.refused(fmt.Sprintf("to %s %s", verb, key), takes))
+	return p.tell(addressOf(ctx), p.who.refused("to "+verb+" "+what, takes))
 }
 
 // List implements store.Store.
