@@ -34,7 +34,7 @@ func (p *program) login(c *cli.Context) error {
 	servers := strings.Split(c.Args().First(), ",")
 	text := cmp.Or(c.String("token"), p.getenv("WARREN_TOKEN"))
 	if c.Args().Len() != 1 || text == "" {
-		return usagef("write: warrenctl login HOST:PORT --token TOKEN")
+		return try(usagef("log in where, and with which token?"), "warrenctl login HOST:PORT --token TOKEN")
 	}
 	if err := contexts.CheckServers(servers); err != nil {
 		return usagef("%v", err)
