@@ -3,13 +3,11 @@ package server
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -25,13 +23,14 @@ type roll struct {
 	now      func() time.Time
 	stopping context.Context
 	running  *sync.WaitGroup
+	expel    func(name string, stays func(*x509.Certificate) bool) (ended int)
 
 	begin sync.Once
 	ready chan struct{} // closed when users is there
 
 	mu    sync.Mutex
 	users map[string]*v1.User
-	conns map[string]map[net.Conn]*x509.Certificate
+	early map[string]bool // those whom calls found in the store before they came here
 }
 
 // rollWithin is how long a call waits to learn who the users are.
@@ -50,6 +49,9 @@ func (r *roll) role(ctx context.Context, cert *x509.Certificate) (v1.Role, error
 		var o meta.Object
 		if o, err = r.store.Get(ctx, meta.Key{Kind: v1.UserKind.Name, Name: name}); err == nil {
 			u, _ = o.(*v1.User)
+			r.mu.Lock()
+			r.early[name] = true
+			r.mu.Unlock()
 		} else if errors.Is(err, store.ErrNotFound) {
 			u, err = nil, nil
 		}
@@ -142,9 +144,10 @@ func (r *roll) replace(users map[string]*v1.User) {
 	for name := range users {
 		names[name] = true
 	}
-	for name := range r.conns {
+	for name := range r.early {
 		names[name] = true
 	}
+	r.early = map[string]bool{}
 	r.mu.Unlock()
 	for name := range names {
 		r.change(name, users[name])
@@ -165,36 +168,9 @@ func (r *roll) change(name string, u *v1.User) {
 	if r.users[name] = u; u == nil {
 		delete(r.users, name)
 	}
-	var cut []net.Conn
-	for c, cert := range r.conns[name] {
-		if !isOf(cert, u) || was != nil && u.Spec.Role != was.Spec.Role {
-			cut = append(cut, c)
-		}
-	}
 	r.mu.Unlock()
-	for _, c := range cut {
-		_ = c.Close()
-	}
-}
-
-// hold notes a connection, if it is a user's, until it is let go.
-func (r *roll) hold(t *tls.Conn) (let func()) {
-	certs := t.ConnectionState().PeerCertificates
-	if len(certs) == 0 || !subject(certs[0].Subject.CommonName, certs[0].Subject.Organization).user {
-		return func() {}
-	}
-	c, name := t.NetConn(), certs[0].Subject.CommonName // closing what is below does not wait for the other side
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conns[name] == nil {
-		r.conns[name] = map[net.Conn]*x509.Certificate{}
-	}
-	r.conns[name][c] = certs[0]
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if delete(r.conns[name], c); len(r.conns[name]) == 0 {
-			delete(r.conns, name)
-		}
-	}
+	r.expel(name, func(cert *x509.Certificate) bool {
+		who := subject(cert.Subject.CommonName, cert.Subject.Organization)
+		return !who.user || isOf(cert, u) && (was == nil || was.Spec.Role == u.Spec.Role)
+	})
 }

@@ -109,10 +109,9 @@ var errStopping = fmt.Errorf("warren is stopping: %w", store.ErrUnavailable)
 
 // New makes a server that serves nothing yet.
 func New(c Config) *Server {
-	s := &Server{config: c, patience: 15 * time.Second}
+	s := &Server{config: c, patience: 15 * time.Second, split: newSplitter()}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.roll = &roll{store: c.Store, now: time.Now, stopping: s.stopping, running: &s.running, ready: make(chan struct{}), conns: map[string]map[net.Conn]*x509.Certificate{}}
-	s.split = newSplitter(s.roll.hold)
+	s.roll = &roll{store: c.Store, now: time.Now, stopping: s.stopping, running: &s.running, expel: s.Expel, ready: make(chan struct{}), early: map[string]bool{}}
 	s.grpc, s.lobby = newGRPC(s), newLobby(s)
 	s.http = &http.Server{
 		Handler:           s.contain(s.routes()),
@@ -177,6 +176,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.running.Wait()
 	return err
+}
+
+// Expel ends the connections of those whose certificate has a name, but for those that may stay, and returns how many there were.
+// What they call afterwards on a new one is judged anew.
+func (s *Server) Expel(name string, stays func(*x509.Certificate) bool) (ended int) {
+	return s.split.expel(name, stays)
 }
 
 // open ends a context also when the server stops: for calls that would go on for ever.

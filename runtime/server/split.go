@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync"
@@ -12,17 +13,17 @@ import (
 // those who come by TLS and have no certificate.
 type splitter struct {
 	one, two, lobby *door
-	hold            func(*tls.Conn) (let func()) // is told of those who come by TLS, and when they go
 
 	mu        sync.Mutex
 	closed    bool
 	listeners map[net.Listener]struct{}
 	waiting   map[net.Conn]struct{} // said nothing yet
+	known     map[*greeted]string   // with a certificate, by the name in it
 	work      sync.WaitGroup
 }
 
-func newSplitter(hold func(*tls.Conn) func()) *splitter {
-	return &splitter{hold: hold, one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}}
+func newSplitter() *splitter {
+	return &splitter{one: newDoor(), two: newDoor(), lobby: newDoor(), listeners: map[net.Listener]struct{}{}, waiting: map[net.Conn]struct{}{}, known: map[*greeted]string{}}
 }
 
 // accept takes connections of l until it is closed. A machine that is out of files gets time to recover.
@@ -87,18 +88,45 @@ func (s *splitter) greet(c net.Conn) {
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	to, g := s.one, &greeted{Conn: c, first: first}
-	t, secret := c.(*tls.Conn)
-	if secret {
-		g.let = s.hold(t)
-	}
+	to := s.one
 	if string(first) == "PRI " {
 		to = s.two
-		if secret && len(t.ConnectionState().PeerCertificates) == 0 {
+		if t, ok := c.(*tls.Conn); ok && len(t.ConnectionState().PeerCertificates) == 0 {
 			to = s.lobby
 		}
 	}
+	g := &greeted{Conn: c, first: first}
+	s.keep(g)
 	to.pass(g)
+}
+
+// keep remembers a connection of somebody with a certificate until it is closed, so that it can be ended.
+func (s *splitter) keep(g *greeted) {
+	cert := g.certificate()
+	if cert == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[g] = cert.Subject.CommonName
+	g.closed = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.known, g)
+	}
+}
+
+// expel ends the connections of all of a name but those that may stay. They are cut: nothing more is to pass, not even a farewell.
+func (s *splitter) expel(name string, stays func(*x509.Certificate) bool) (ended int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for g, is := range s.known {
+		if is == name && !stays(g.certificate()) {
+			_ = g.Conn.(*tls.Conn).NetConn().Close()
+			ended++
+		}
+	}
+	return ended
 }
 
 func readFull(c net.Conn, b []byte) error {
@@ -167,15 +195,24 @@ func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "warren", Net: "unix
 // greeted is a connection of which the first bytes were read already.
 type greeted struct {
 	net.Conn
-	first []byte
-	let   func() // nil where nobody wants to know that it was closed
-	once  sync.Once
+	first  []byte
+	closed func() // nil where nobody wants to know
+}
+
+// certificate is what the other side has shown, nil if it has shown none.
+func (g *greeted) certificate() *x509.Certificate {
+	if t, ok := g.Conn.(*tls.Conn); ok {
+		if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
+			return certs[0]
+		}
+	}
+	return nil
 }
 
 // Close implements net.Conn.
 func (g *greeted) Close() error {
-	if g.let != nil {
-		g.once.Do(g.let)
+	if g.closed != nil {
+		g.closed()
 	}
 	return g.Conn.Close()
 }
