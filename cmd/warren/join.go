@@ -47,8 +47,8 @@ func (n *node) join(ctx context.Context) error {
 		return n.refuse(ctx, fmt.Errorf("%w: node %s was recovered at revision %d, the store in %s/etcd is from before that, at %d; bring the right one back, or recover again",
 			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
 	}
-	n.office.open(s)
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
+	n.office.open(s, recorder)
 	n.late.Open(leaderStays{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n.id.Name, n.leading.get})
 	n.status.set("store", nil)
 	return nil

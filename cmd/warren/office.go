@@ -11,22 +11,27 @@ import (
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
+	"warren.io/warren/runtime/why"
 )
 
 // office is what a manager does for the other nodes. It implements server.Members.
 type office struct {
 	node   *node
 	behind *store.Late // the store below admission
+	noted  *store.Late // the same, where it is written down who changed what
 
 	mu      sync.Mutex
 	reached map[string]*grpcstore.Store // nodes that can be asked
 }
 
 func newOffice(n *node) *office {
-	return &office{node: n, behind: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{}}
+	return &office{node: n, behind: store.NewLate("warren is starting"), noted: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{}}
 }
 
-func (o *office) open(s store.Store) { o.behind.Open(s) }
+func (o *office) open(s store.Store, recorder why.Recorder) {
+	o.behind.Open(s)
+	o.noted.Open(recorder.Over(s))
+}
 
 func (o *office) desk() (*keys.Desk, error) {
 	if o.node.id.worker() {
@@ -35,7 +40,7 @@ func (o *office) desk() (*keys.Desk, error) {
 	if o.node.listen == "" {
 		return nil, fmt.Errorf("%w: no machine can join node %s, which is reached on its own socket only\ntry: warren run with --listen HOST:PORT there", store.ErrForbidden, o.node.id.Name)
 	}
-	return keys.OpenDesk(o.node.keysDir(), o.behind, time.Now)
+	return keys.OpenDesk(o.node.keysDir(), o.noted, time.Now)
 }
 
 // CreateToken implements server.Members.
