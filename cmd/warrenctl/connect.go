@@ -104,7 +104,7 @@ func (p *program) target(a aim) (target, error) {
 	if t.user, err = x.Open(); err != nil {
 		return t, try(usagef("%s: context %q: %v", path, name, err), "warrenctl login HOST:PORT --token TOKEN --context %s", name)
 	}
-	if now := p.now(); now.After(t.user.Expires()) {
+	if time.Now().After(t.user.Expires()) { // as the other side judges it
 		return t, try(errors.New("the certificate of "+t.user.Name()+" in context "+name+" has expired at "+t.user.Expires().UTC().Format(time.RFC3339)),
 			"warrenctl login %s --token TOKEN --context %s, with a token by warrenctl token create --user %s of an administrator", x.Servers[0], name, t.user.Name())
 	}
@@ -157,7 +157,7 @@ const renewWithin = 2 * time.Second
 // renew asks for a new certificate beside what the command does, when half of the life of the old one is over. If that fails, a
 // later command does it.
 func (p *program) renew(t target) {
-	if t.user == nil || t.user.RenewIn(p.now()) > 0 {
+	if t.user == nil || t.user.RenewIn(time.Now()) > 0 {
 		return
 	}
 	p.renewed = make(chan struct{})

@@ -3,6 +3,7 @@ package warrenctl
 import (
 	"context"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,15 @@ func invites(ts *testscript.TestScript, _ bool, args []string) {
 	text, _, err := ts.Value("node").(*node).members.desk.CreateTokenFor(context.Background(), user, v1.Role(args[0]), time.Hour, 1)
 	ts.Check(err)
 	ts.Setenv("TOKEN", text)
+}
+
+// ago DAYS is when from then on certificates and tokens are made.
+func ago(ts *testscript.TestScript, _ bool, args []string) {
+	days, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	m := ts.Value("node").(*node).members
+	m.desk, err = identity.OpenDesk(ts.MkAbs("keys"), m.mem, func() time.Time { return time.Now().Add(-time.Duration(days) * 24 * time.Hour) })
+	ts.Check(err)
 }
 
 // private demands that a file is its owner's alone.

@@ -42,6 +42,7 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 //	put FILE...           writes objects with status and all, as the system does
 //	begins ARGS           starts warrenctl and goes on; shows TEXT waits until it has printed that, interrupts is Ctrl-C
 //	invites ROLE [USER]   makes a token by which people log in, $TOKEN
+//	ago DAYS              is when certificates are made from then on
 //	private FILE          nobody else may read it
 //	far                   makes the node answer at $FAR, too, to those who have keys
 func TestScripts(t *testing.T) {
@@ -57,7 +58,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				run(ts, code, args[1:])
 			},
-			"put": put, "begins": begins, "shows": shows, "interrupts": interrupts, "far": far, "invites": invites, "private": private,
+			"put": put, "begins": begins, "shows": shows, "interrupts": interrupts, "far": far, "invites": invites, "private": private, "ago": ago,
 		},
 	})
 }

@@ -261,3 +261,22 @@ func FuzzParseToken(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRequest: whatever is sent as a certificate request, the desk goes on.
+func FuzzRequest(f *testing.F) {
+	a, err := Apply("x", "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	csr, err := a.Request()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(csr)
+	f.Add([]byte{0x30, 0x80})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if key, err := keyOf(data); err == nil && key == nil {
+			t.Fatal("neither a key nor an error")
+		}
+	})
+}

@@ -143,8 +143,12 @@ func (u *User) Request() ([]byte, error) { return request(u.Name(), u.pair.key) 
 // Renewed are the papers with a new certificate for the same key.
 func (u *User) Renewed(certificate []byte) (Papers, error) {
 	p, err := u.papers.with(certificate)
-	if err == nil {
-		_, err = p.Open()
+	if err != nil {
+		return p, err
+	}
+	next, err := p.Open()
+	if err == nil && !next.Expires().After(u.Expires()) {
+		err = errors.New("the new certificate holds no longer than the old one")
 	}
 	return p, err
 }

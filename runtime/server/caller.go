@@ -153,6 +153,7 @@ func (s *Server) permitHTTP(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := s.callerOn(r.Context())
 		if !who.role.OfPeople() {
+			w.Header().Set("Connection", "close")
 			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path, "")))
 			return
 		}

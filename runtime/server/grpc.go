@@ -21,6 +21,7 @@ func newGRPC(s *Server) *grpc.Server {
 		grpc.MaxRecvMsgSize(api.MaxMessage),
 		grpc.MaxSendMsgSize(api.MaxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(helloWithin),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWithin}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingWithin / 2, PermitWithoutStream: true}),

@@ -396,7 +396,14 @@ func TestUsersRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := p.Renew(t.Context(), csr)
+	if _, err := p.Renew(t.Context(), csr); err != nil {
+		t.Fatal(err)
+	}
+	var cert []byte
+	early, err := identity.OpenDesk(c.dir, c.members.mem, func() time.Time { return time.Now().Add(time.Hour) })
+	if err == nil {
+		cert, err = early.RenewUser(t.Context(), "anna", csr)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
