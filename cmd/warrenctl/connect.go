@@ -138,7 +138,7 @@ func (p *program) dial(a aim) (*grpcstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := grpcstore.Dial(t.servers[0], t.options)
+	s, err := grpcstore.DialAny(t.servers, t.options)
 	if err != nil {
 		err = usagef("%v", err)
 		if _, _, bad := net.SplitHostPort(t.servers[0]); bad == nil && t.options.TLS == nil && !strings.HasPrefix(t.servers[0], "unix:") {

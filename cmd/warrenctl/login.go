@@ -94,7 +94,7 @@ func enter(ctx context.Context, servers []string, token identity.Token, user str
 	}
 	timed, cancel := context.WithTimeout(ctx, loginWithin)
 	defer cancel()
-	s, err := grpcstore.Dial(servers[0], grpcstore.Options{TLS: a.TLS()})
+	s, err := grpcstore.DialAny(servers, grpcstore.Options{TLS: a.TLS()})
 	if err != nil {
 		return in, identity.Papers{}, usagef("%v", err)
 	}

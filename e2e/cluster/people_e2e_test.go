@@ -46,6 +46,14 @@ func TestPeople(t *testing.T) {
 	}
 	c.await("anna may apply", func() bool { _, _, err := anna("apply", "-f", manifest); return err == nil })
 	must("web", "get", "services")
+	hole := c.machine("h")
+	if err := hole.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	must("changed", "config", "set-context", "lab", "--servers", m.Address.Addr().String()+":1,"+hole.address()+","+m.address())
+	began := time.Now()
+	must("web", "get", "services")
+	t.Logf("past an address that refuses and one that is a black hole in %s", time.Since(began).Round(time.Millisecond))
 	refused("takes the role admin", "token", "create", "--role", "admin")
 	refused("takes the role admin", "get", "tokens")
 	if out := m.ctl("audit"); !strings.Contains(out, "anna (operator) created service/web") || !strings.Contains(out, "token "+strings.Split(token, ".")[2]+" created user/anna") {

@@ -20,7 +20,7 @@ type splitter struct {
 	waiting   map[net.Conn]struct{} // said nothing yet
 	strangers int                   // with TLS and without a certificate
 	tell      func(from net.Addr, err error)
-	known     map[*greeted]string   // with a certificate, by the name in it
+	known     map[*greeted]string // with a certificate, by the name in it
 	work      sync.WaitGroup
 }
 
