@@ -20,7 +20,7 @@ HELLO := .build/hello-$(GOARCH).tar
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps assets build size hello run lint test test-unit test-e2e sim mutants bench clean
+.PHONY: help deps assets build size hello run lint test test-unit test-e2e sim sim-long mutants linear bench clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,8 +64,14 @@ test-e2e: build hello ## real processes, networks and containers (as root)
 sim: ## simulate SEEDS=200 small clusters with faults, and a large one, and check what must always hold; SEED=n for one of them
 	@SEEDS=$(SEEDS) $(GO_HERE) test -count=1 -timeout 30m -run '$(if $(SEED),Seeds,.)' ./runtime/sim
 
+sim-long: ## the same with 1,000 seeds, in less than 3 minutes on two processors
+	@$(MAKE) --no-print-directory sim SEEDS=1000
+
 mutants: ## break the controllers on purpose and see that the simulation notices
 	@$(GO_HERE) run ./hack/mutants
+
+linear: ## three members under kills, pauses and cuts for LENGTH=10m, their history checked; SEED=n repeats the faults
+	@WARREN_LINEAR=$(or $(LENGTH),10m) WARREN_LINEAR_SEED=$(SEED) $(GO_HERE) test -tags e2e -count=1 -timeout 0 -v -run Linearizability ./runtime/quorum
 
 bench: build hello ## measure starts, throughput, memory and idle load (as root)
 	@$(GO_HERE) run ./hack/bench $(ARGS)

@@ -16,11 +16,13 @@ var clusterColumns = []meta.Column{
 
 var nodeColumns = []meta.Column{
 	column("STATE", func(n *Node, _ time.Time) string { return NodeWord(n) }),
+	column("ROLE", func(n *Node, _ time.Time) string { return string(n.Status.Role) }),
 	column("CPU", func(n *Node, _ time.Time) string { return n.Status.Capacity.CPU.String() }),
 	column("MEMORY", func(n *Node, _ time.Time) string { return Size(n.Status.Capacity.Memory) }),
 	column("SUBNET", func(n *Node, _ time.Time) string { return n.Status.Subnet }),
 	column("VERSION", func(n *Node, _ time.Time) string { return n.Status.Version }),
 	column("AGE", func(n *Node, now time.Time) string { return Age(n.Metadata.Created, now) }),
+	wide("ADDRESS", func(n *Node, _ time.Time) string { return n.Status.Address }),
 	wide("PLATFORM", func(n *Node, _ time.Time) string { return n.Status.OS + "/" + n.Status.Arch }),
 	wide("KERNEL", func(n *Node, _ time.Time) string { return n.Status.Kernel }),
 }

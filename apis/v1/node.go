@@ -11,6 +11,8 @@ type NodeSpec struct {
 	Unschedulable bool `json:"unschedulable,omitempty"`
 	// Drain takes the tasks away from an unschedulable node: Gentle, Force or, left out, not at all.
 	Drain DrainMode `json:"drain,omitempty"`
+	// Role is what the node shall be: manager or worker. Left out, it stays what it joined as.
+	Role Role `json:"role,omitempty"`
 }
 
 // DrainMode says how the tasks of a node are replaced elsewhere. Those of global services stop and come back with its end.
@@ -31,6 +33,10 @@ type NodeStatus struct {
 	Hostname string `json:"hostname,omitempty"`
 	Kernel   string `json:"kernel,omitempty"`
 	Version  string `json:"version,omitempty"`
+	// Role is what it is: manager or worker.
+	Role Role `json:"role,omitempty"`
+	// Address is the HOST:PORT at which other nodes reach it, if it listens.
+	Address string `json:"address,omitempty"`
 	// Capacity is what tasks may reserve in all.
 	Capacity ResourceList `json:"capacity,omitzero"`
 
@@ -67,6 +73,9 @@ func (*NodeSpec) Default() {}
 // Validate implements meta.Spec.
 func (s *NodeSpec) Validate(p *meta.Problems, at string) {
 	modes := []string{string(DrainGentle), string(DrainForce)}
+	if s.Role != "" && !contains(nodeRoles, string(s.Role)) {
+		p.Add(at+".role", "%s", oneOf(string(s.Role), nodeRoles))
+	}
 	switch {
 	case s.Drain == "":
 	case !contains(modes, string(s.Drain)):

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -12,7 +13,7 @@ type Token = meta.Resource[TokenSpec, TokenStatus]
 
 // TokenSpec is set when the token is made.
 type TokenSpec struct {
-	// Role is what a machine becomes, worker; or a person, viewer, operator or admin.
+	// Role is what a machine becomes, worker or manager; or a person, viewer, operator or admin.
 	Role Role `json:"role"`
 	// User is who logs in by it. Without that, each who does says a name that is new.
 	User string `json:"user,omitempty"`
@@ -40,8 +41,14 @@ const (
 	RoleWorker  Role = "worker"
 )
 
+// nodeRoles are those that machines have.
+var nodeRoles = []string{string(RoleManager), string(RoleWorker)}
+
 // RolePrefix comes before a role in the organization of a certificate.
 const RolePrefix = "warren:"
+
+// ManagerName is the DNS name in the certificates of managers, and of nobody else.
+const ManagerName = "manager.warren.internal"
 
 // Bounds of a token.
 const (
@@ -57,8 +64,8 @@ func (*TokenSpec) Default() {}
 
 // Validate implements meta.Spec.
 func (s *TokenSpec) Validate(p *meta.Problems, at string) {
-	if s.Role != RoleWorker && !s.Role.OfPeople() {
-		p.Add(at+".role", "%q is no role by token; machines join as worker, people log in as viewer, operator or admin", s.Role)
+	if !contains(nodeRoles, string(s.Role)) && !s.Role.OfPeople() {
+		p.Add(at+".role", "%s", oneOf(string(s.Role), append(slices.Clone(nodeRoles), string(RoleViewer), string(RoleOperator), string(RoleAdmin))))
 	}
 	switch why := meta.CheckName(s.User); {
 	case s.User == "":

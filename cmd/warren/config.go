@@ -28,6 +28,7 @@ type config struct {
 	images                string // directory of archives
 	imageGC               containerd.ImageGC
 	listen, advertise     string // where others reach this node, and by which name
+	named                 string // what --advertise says
 	pprof                 bool
 	log                   logr.Logger
 	lines                 *lastLines // of log
@@ -61,6 +62,7 @@ func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
 		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), advertise: c.String("advertise"), pprof: c.Bool("pprof"), lines: &lastLines{}}
 	var err error
+	cfg.named = cfg.advertise
 	if cfg.listen, cfg.advertise, err = addresses(cfg.listen, cfg.advertise); err != nil {
 		return cfg, usageError{err}
 	}

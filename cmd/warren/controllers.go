@@ -1,13 +1,12 @@
 package main
 
 import (
-	"time"
-
 	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/controllers/agent/images"
 	agentnode "warren.io/warren/controllers/agent/node"
 	"warren.io/warren/controllers/agent/tasks"
 	"warren.io/warren/controllers/events"
+	"warren.io/warren/controllers/managers"
 	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/controllers/reconciler"
 	"warren.io/warren/controllers/scheduler"
@@ -29,9 +28,10 @@ func leaderControllers(alive nodes.Liveness) []control.Controller {
 }
 
 // agentControllers are all controllers that run on every node.
-func agentControllers(id identity, pace func(time.Duration), m host.Machine, n host.Network, t host.Tasks, k host.Keeper) []control.Controller {
+func agentControllers(n *node, m host.Machine, net host.Network, t host.Tasks, k host.Keeper) []control.Controller {
+	id := n.id
 	return []control.Controller{
-		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: n, Pace: pace},
+		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: net, Pace: n.beatEach, Role: id.role(), Address: n.advertise, Wish: n.wish},
 		tasks.Controller{Node: id.Name, Cluster: id.Cluster, Host: t},
 		images.Controller{Cluster: id.Cluster, Host: k},
 	}
@@ -43,13 +43,14 @@ func contracts() []control.Contract {
 	for _, c := range leaderControllers(nil) {
 		out = append(out, c.Contract())
 	}
+	out = append(out, managers.Controller{}.Contract())
 	return append(out, agentContracts()...)
 }
 
 // agentContracts are those of the controllers on every node. They are also what a worker may write.
 func agentContracts() []control.Contract {
 	var out []control.Contract
-	for _, c := range agentControllers(identity{}, nil, nil, nil, nil, nil) {
+	for _, c := range agentControllers(&node{}, nil, nil, nil, nil) {
 		out = append(out, c.Contract())
 	}
 	return out

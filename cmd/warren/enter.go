@@ -43,7 +43,7 @@ func joinCommand() *cli.Command {
 // joinFlags are those of run but for what is a manager's.
 func joinFlags() []cli.Flag {
 	return slices.DeleteFunc(runFlags(), func(f cli.Flag) bool {
-		return slices.Contains([]string{"manifests", "listen", "advertise"}, f.Names()[0])
+		return slices.Contains([]string{"manifests"}, f.Names()[0])
 	})
 }
 
@@ -94,15 +94,19 @@ func apply(ctx context.Context, cfg config, manager string, token keys.Token) er
 	if err != nil {
 		return err
 	}
-	joined, err := request(ctx, applicant, manager, token, name)
+	address, _ := reachedAt(cfg.listen, cfg.advertise, []string{manager}) // who needs one says so
+	joined, err := request(ctx, applicant, manager, grpcstore.Joining{Token: token.String(), Name: name, Address: address})
 	if err != nil {
 		return err
 	}
 	dir := filepath.Join(cfg.dataDir, "keys")
-	if err := applicant.Save(dir, joined.Certificate); err != nil {
+	if err := applicant.Save(dir, joined.Certificate, joined.Authority); err != nil {
 		return err
 	}
-	id := identity{Name: name, Cluster: joined.Cluster, Role: v1.Role(joined.Role), Managers: []string{manager}}
+	id := identity{Name: name, Cluster: joined.Cluster, Role: v1.Role(joined.Role), Listen: cfg.listen, Advertise: cfg.named}
+	if id.Managers = joined.Managers; !slices.Contains(id.Managers, manager) {
+		id.Managers = append([]string{manager}, id.Managers...)
+	}
 	if err := id.save(cfg.dataDir); err != nil {
 		return err
 	}
@@ -116,11 +120,11 @@ const (
 	joinWithin = 20 * time.Second
 )
 
-func request(ctx context.Context, a *keys.Applicant, manager string, token keys.Token, name string) (grpcstore.Joined, error) {
+func request(ctx context.Context, a *keys.Applicant, manager string, wish grpcstore.Joining) (grpcstore.Joined, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
-	csr, err := a.Request()
-	if err != nil {
+	var err error
+	if wish.CSR, err = a.Request(); err != nil {
 		return grpcstore.Joined{}, err
 	}
 	s, err := grpcstore.Dial(manager, grpcstore.Options{TLS: a.TLS()})
@@ -129,7 +133,7 @@ func request(ctx context.Context, a *keys.Applicant, manager string, token keys.
 	}
 	defer s.Close()
 	for try := 1; ; try++ {
-		j, err := s.Join(ctx, grpcstore.Joining{Token: token.String(), Name: name, CSR: csr})
+		j, err := s.Join(ctx, wish)
 		if err == nil || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, grpcstore.ErrKeys) || try == joinTries || !sleep(ctx, again) {
 			return j, reworded(err)
 		}

@@ -23,12 +23,22 @@ type identity struct {
 	Hold bool `json:"hold,omitempty"`
 	// Role is worker for a node that has joined as one, empty for a manager.
 	Role v1.Role `json:"role,omitempty"`
-	// Managers are where a worker finds them.
+	// Managers are where a node finds them; of a manager, the others.
 	Managers []string `json:"managers,omitempty"`
+	// Listen and Advertise are those of a node that has joined, for a start without the flags.
+	Listen    string `json:"listen,omitempty"`
+	Advertise string `json:"advertise,omitempty"`
 }
 
 // worker tells whether the node has no store of its own.
 func (id identity) worker() bool { return id.Role == v1.RoleWorker }
+
+func (id identity) role() v1.Role {
+	if id.worker() {
+		return v1.RoleWorker
+	}
+	return v1.RoleManager
+}
 
 // identityName is the file of an identity; a data directory is known by it.
 const identityName = "node.json"

@@ -27,7 +27,10 @@ var errForeign = errors.New("store belongs to another cluster")
 // join opens the store to everybody after it was seen to be the one that this node belongs to; a new one is given its
 // Cluster. A store that was emptied or exchanged is not obeyed: its empty list would stop every task.
 func (n *node) join(ctx context.Context) error {
-	s := n.quorum.Store()
+	s := n.own
+	if err := n.received(ctx); err != nil {
+		return err
+	}
 	cluster, err := n.cluster(ctx, s)
 	if err != nil {
 		return err
@@ -49,9 +52,30 @@ func (n *node) join(ctx context.Context) error {
 	}
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
 	n.office.open(s, recorder)
-	n.late.Open(leaderStays{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n.id.Name, n.leading.get})
+	n.late.Open(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n})
 	n.status.set("store", nil)
 	return nil
+}
+
+// received waits until this manager has what it needs to know who it is: one that was a member before has it, though it may be
+// old; one that joins gets it from the others.
+func (n *node) received(ctx context.Context) error {
+	if !n.several() {
+		return nil
+	}
+	if _, err := n.quorum.Local().Get(ctx, clusterKey); err == nil || n.id.Cluster == "" {
+		return nil
+	}
+	n.status.set("store", errors.New("is being received from the other managers"))
+	n.late.Explain("the store is being received from the other managers")
+	select {
+	case <-n.quorum.Ready():
+		return nil
+	case <-n.quorum.Done():
+		return n.lost(ctx, n.quorum.Err())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (n *node) cluster(ctx context.Context, s store.Store) (*v1.Cluster, error) {
@@ -89,7 +113,7 @@ func (n *node) refuse(ctx context.Context, err error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-n.quorum.Done():
-		return n.quorum.Err()
+		return n.lost(ctx, n.quorum.Err())
 	}
 }
 

@@ -106,8 +106,8 @@ const renewAgain = time.Hour
 
 // renew keeps the certificate fresh.
 func (l *link) renew(ctx context.Context) {
-	for wait := l.identity.RenewIn(time.Now()); sleep(ctx, wait); wait = l.identity.RenewIn(time.Now()) {
-		if err := l.renewNow(ctx); err != nil {
+	for wait := l.renewIn(); sleep(ctx, wait); wait = l.renewIn() {
+		if _, err := l.renewNow(ctx); err != nil {
 			l.log.Error(err, "certificate is not renewed, trying again", "expires", l.identity.Expires(), "wait", renewAgain.String())
 			sleep(ctx, renewAgain)
 			continue
@@ -116,16 +116,24 @@ func (l *link) renew(ctx context.Context) {
 	}
 }
 
-func (l *link) renewNow(ctx context.Context) error {
+// renewIn is when the certificate is to be renewed: at once by one who was a manager.
+func (l *link) renewIn() time.Duration {
+	if l.identity.Role() != v1.RoleWorker {
+		return 0
+	}
+	return l.identity.RenewIn(time.Now())
+}
+
+func (l *link) renewNow(ctx context.Context) (grpcstore.Renewed, error) {
 	csr, err := l.identity.Request()
 	if err != nil {
-		return err
+		return grpcstore.Renewed{}, err
 	}
-	cert, err := l.store.Renew(ctx, csr)
+	r, err := l.store.Renew(ctx, csr)
 	if err != nil {
-		return err
+		return r, err
 	}
-	return l.identity.Renewed(cert)
+	return r, l.identity.Renewed(r.Certificate)
 }
 
 // sleep is false when ctx ended meanwhile.

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/managers"
 	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/runtime/control"
-	"warren.io/warren/runtime/quorum"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -29,6 +29,9 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 	n.log.Info("node is up", "node", n.id.Name, "cluster", n.id.Cluster, "version", version, "data", n.dataDir, "socket", n.runDir+"/"+server.SocketName)
 	n.begin(func() { n.lead(ctx) })
 	n.begin(func() { n.beat(ctx) })
+	n.begin(func() { n.office.relay(ctx) })
+	n.begin(func() { n.keepCertificate(ctx) })
+	n.begin(func() { n.introduce(ctx) })
 	n.begin(debug.FreeOSMemory) // unpacking programs and replaying logs took some that a node may not need for days
 	n.begin(func() { n.followImages(ctx) })
 	n.begin(func() { n.followBackups(ctx) })
@@ -40,19 +43,10 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 	}
 	select {
 	case <-n.quorum.Done():
-		return n.quorum.Err()
+		return n.lost(ctx, n.quorum.Err())
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
-}
-
-func (n *node) openStore(ctx context.Context) (err error) {
-	n.quorum, err = quorum.Start(ctx, quorum.Config{DataDir: n.dataDir + "/etcd", Name: n.id.Name, Kinds: v1.Kinds,
-		Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed})
-	if err == nil {
-		n.own = n.quorum.Store()
-	}
-	return err
 }
 
 // lead runs the leader's controllers while this node leads.
@@ -63,7 +57,7 @@ func (n *node) lead(ctx context.Context) {
 		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Trace: &n.trace, Done: n.metrics.reconciled}
 		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
 		n.status.beats(beats)
-		engine.Controllers = leaderControllers(beats)
+		engine.Controllers = append(leaderControllers(beats), managers.Controller{Members: members{n, ctx, &flag{}}})
 		defer n.metrics.engines.add(engine)()
 		err := engine.Run(ctx)
 		if errors.Is(err, store.ErrFenced) {
@@ -76,7 +70,8 @@ func (n *node) lead(ctx context.Context) {
 // beat is this node's sign of life. It stays in memory.
 func (n *node) beat(ctx context.Context) {
 	for tick := time.NewTicker(v1.DefaultHeartbeat); ; {
-		n.status.beat(n.id.Name)
+		n.office.Heard(n.id.Name)
+		n.keepManagers()
 		select {
 		case <-tick.C:
 		case pace := <-n.pace:

@@ -22,10 +22,14 @@ type office struct {
 
 	mu      sync.Mutex
 	reached map[string]*grpcstore.Store // nodes that can be asked
+	dialled map[string]*grpcstore.Store // other managers, by address
+	heard   map[string]bool             // since the leader was told last
+	news    chan struct{}               // that there is somebody in heard
 }
 
 func newOffice(n *node) *office {
-	return &office{node: n, behind: store.NewLate("warren is starting"), noted: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{}}
+	return &office{node: n, behind: store.NewLate("warren is starting"), noted: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{},
+		dialled: map[string]*grpcstore.Store{}, heard: map[string]bool{}, news: make(chan struct{}, 1)}
 }
 
 func (o *office) open(s store.Store, recorder why.Recorder) {
@@ -63,13 +67,23 @@ func (o *office) Join(ctx context.Context, j server.Joining) (server.Joined, err
 	if err != nil {
 		return server.Joined{}, err
 	}
-	cert, role, err := d.Join(ctx, j.Token, j.Name, j.CSR)
+	cert, role, err := d.Join(ctx, j.Token, j.Name, j.Address, j.CSR)
 	if err != nil {
 		o.node.log.Info("a machine was not let in", "name", j.Name, "cause", err.Error())
 		return server.Joined{}, err
 	}
 	o.node.log.Info("a machine has joined", "node", j.Name, "role", role)
-	return server.Joined{Certificate: cert, Cluster: o.node.id.Cluster, Role: string(role)}, nil
+	out := server.Joined{Certificate: cert, Cluster: o.node.id.Cluster, Role: string(role), Managers: o.addresses()}
+	out.Authority, err = keyFor(d, role)
+	return out, err
+}
+
+// keyFor is the key of the authority where a node is to be a manager.
+func keyFor(d *keys.Desk, role v1.Role) ([]byte, error) {
+	if role != v1.RoleManager {
+		return nil, nil
+	}
+	return d.Key()
 }
 
 // Login implements server.Members.
@@ -97,16 +111,19 @@ func (o *office) RenewUser(ctx context.Context, user string, csr []byte) ([]byte
 }
 
 // Renew implements server.Members.
-func (o *office) Renew(ctx context.Context, node string, csr []byte) ([]byte, error) {
+func (o *office) Renew(ctx context.Context, node string, csr []byte) (server.Renewed, error) {
 	d, err := o.desk()
 	if err != nil {
-		return nil, err
+		return server.Renewed{}, err
 	}
-	return d.Renew(ctx, node, v1.RoleWorker, csr)
+	cert, role, err := d.Renew(ctx, node, csr)
+	if err != nil {
+		return server.Renewed{}, err
+	}
+	out := server.Renewed{Certificate: cert, Role: string(role)}
+	out.Authority, err = keyFor(d, role)
+	return out, err
 }
-
-// Heard implements server.Members.
-func (o *office) Heard(node string) { o.node.status.beat(node) }
 
 // Scope implements server.Members.
 func (o *office) Scope(node string) store.Store { return store.Scope(o.behind, workerRights(node)) }
@@ -139,9 +156,15 @@ func (o *office) Reached(ctx context.Context, node string, c *server.Pipe) error
 // reach is the API of another node.
 func (o *office) reach(node string) (*grpcstore.Store, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if s := o.reached[node]; s != nil {
+	s := o.reached[node]
+	o.mu.Unlock()
+	if s != nil {
 		return s, nil
+	}
+	for _, m := range o.node.known() {
+		if m.Name == node {
+			return o.dial(addressOf(m))
+		}
 	}
 	return nil, fmt.Errorf("node %s is not connected to %s: %w\ntry: warrenctl why node/%s", node, o.node.id.Name, store.ErrUnavailable, node)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -24,6 +25,7 @@ func recoverCommand() *cli.Command {
 	return &cli.Command{Name: "recover", Usage: "make the store of this node anew from a backup, or see whether it can be used as it is", Flags: append(dirFlags(),
 		&cli.StringFlag{Name: "from", Usage: "the backup `FILE`; without it the store in --data-dir is checked"},
 		&cli.StringFlag{Name: "passphrase-file", Usage: "the first line of this `FILE` is the passphrase (default: the variable " + seal.Variable + ", or the terminal)"},
+		&cli.BoolFlag{Name: "alone", Usage: "make this manager the only one, with what its store has: the others are lost for good"},
 		&cli.BoolFlag{Name: "force", Usage: "replace the store and the keys that are there"},
 		&cli.BoolFlag{Name: "stop-unknown", Usage: "after a recovery: let the next run stop the tasks here that the recovered store does not know"}),
 		Description: "warren must not run. Containers, images and logs in --data-dir are left as they are: what the backup knows is taken over.",
@@ -35,6 +37,12 @@ func recoverCommand() *cli.Command {
 			r := recovery{data: data, run: run, from: c.String("from"), force: c.Bool("force")}
 			if c.Bool("stop-unknown") && r.from != "" {
 				return usageError{errors.New("--stop-unknown: first recover and run, and see what is unknown")}
+			}
+			if c.Bool("alone") {
+				if r.from != "" || c.Bool("stop-unknown") {
+					return usageError{errors.New("--alone: it takes what this manager has; leave out --from and --stop-unknown")}
+				}
+				return r.locked(func() error { return r.alone(c.Context) })
 			}
 			if r.from == "" {
 				return r.locked(func() error { return r.present(c.Context, c.Bool("stop-unknown")) })
@@ -88,6 +96,10 @@ func (r recovery) present(ctx context.Context, stopUnknown bool) error {
 		id.Hold = false
 		fmt.Fprintln(os.Stderr, "tasks that the recovered store does not know are stopped by the next warren run")
 		return id.save(r.data)
+	}
+	if len(id.Managers) > 0 {
+		return fmt.Errorf("node %s is one of several managers: %s; while most of them live, nothing has to be recovered: warren run\n"+
+			"try: warren recover --alone, only if the others are lost for good", id.Name, strings.Join(id.Managers, ", "))
 	}
 	if !quorum.Exists(r.etcd()) {
 		return fmt.Errorf("there is no store in %s; try: warren recover --from BACKUP", r.etcd())
@@ -151,6 +163,40 @@ func (r recovery) free() error {
 	if left, _ := os.ReadDir(filepath.Join(r.run, "tasks")); len(left) > 0 {
 		return fmt.Errorf("tasks run below %s whose data directory is not %s; recover into theirs with --force, or restart the machine", r.run, r.data)
 	}
+	return nil
+}
+
+// alone makes a store of this manager alone, of what it has; the others of its cluster are not obeyed any more.
+func (r recovery) alone(ctx context.Context) error {
+	id, err := readIdentity(r.data)
+	switch {
+	case err != nil:
+		return err
+	case id.worker():
+		return fmt.Errorf("node %s is a worker and has no store; try: warren recover --from BACKUP, or a manager's directory", id.Name)
+	}
+	all, rev, err := quorum.Salvage(ctx, quorum.Config{DataDir: r.etcd(), Name: id.Name, Kinds: v1.Kinds, Log: logr.Discard(), Expendable: []string{"Event"}}, r.etcd()+".copy")
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	id.Epoch, id.Hold, id.Managers = epoch(max(rev, id.Epoch), now, now), true, nil
+	fresh := r.etcd() + ".recovered"
+	if err := os.RemoveAll(fresh); err != nil {
+		return err
+	}
+	if err := quorum.Plant(ctx, quorum.Config{DataDir: fresh, Name: id.Name, Kinds: v1.Kinds, Log: logr.Discard()}, all, id.Epoch); err != nil {
+		return err
+	}
+	if err := id.save(r.data); err != nil {
+		return err
+	}
+	old, err := r.exchange(fresh, id.Epoch)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("node %s is the only manager of cluster %s: %d resources; its store begins at revision %d\n", id.Name, id.Cluster, len(all), id.Epoch)
+	fmt.Fprintf(os.Stderr, "the store from before is kept in %s; remove it when all is well\nthe other managers must not run any more: warren reset there, then join anew\nnow: warren run\n", old)
 	return nil
 }
 

@@ -47,10 +47,11 @@ type node struct {
 	id       identity
 	late     *store.Late // what the API serves
 	audit    atomic.Pointer[audit.Log]
-	own      store.Store    // the cluster as this node's agent may see and write it
-	quorum   *quorum.Quorum // of a manager
-	office   *office        // what a manager does for other nodes
-	link     *link          // of a worker to its managers
+	own      store.Store                   // the cluster as this node's agent may see and write it
+	quorum   *quorum.Quorum                // of a manager
+	member   atomic.Pointer[quorum.Quorum] // the same, for those who ask while it starts
+	office   *office                       // what a manager does for other nodes
+	link     *link                         // of a worker to its managers
 	network  *network.Network
 	host     *containerd.Host
 	beats    *nodes.Beats
@@ -62,9 +63,14 @@ type node struct {
 	brought  brought            // what the directory of images has brought
 	saved    saved              // what is known of scheduled backups
 	held     held               // tasks that nobody in the store knows
+	kept     sync.Mutex         // of what keepManagers writes into id
+	keyID    string             // of a manager with others: the SHA-256 of its public key
 	trace    control.Trace      // of the leader's controllers and of people
 	leading  flag
-	shutdown context.CancelFunc
+	wished   flag // is becoming a manager
+	ctx      context.Context
+	end      context.CancelCauseFunc // of ctx
+	shutdown context.CancelFunc      // of ctx, because somebody wants that
 	stopping sync.Once
 	work     sync.WaitGroup
 }
@@ -79,9 +85,11 @@ func runNode(ctx context.Context, cfg config) error {
 	if err := control.CheckContracts(v1.Kinds, contracts()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	cancel := func() { end(nil) }
 	defer cancel()
-	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), pace: make(chan time.Duration, 1), late: store.NewLate("warren is starting"), shutdown: cancel, metrics: newMetrics()}
+	n := &node{config: cfg, remarks: make(chan host.Remark, maxRemarks), pace: make(chan time.Duration, 1), late: store.NewLate("warren is starting"),
+		ctx: ctx, end: end, shutdown: cancel, metrics: newMetrics()}
 	n.metrics.registry.MustRegister(&n.saved)
 	n.office = newOffice(n)
 	n.status.set("store", errors.New("is starting"))
@@ -103,8 +111,8 @@ func runNode(ctx context.Context, cfg config) error {
 	err = n.up(ctx, api)
 	n.log.Info("stopping; tasks go on")
 	n.down(api, cancel)
-	if errors.Is(err, quorum.ErrBroken) {
-		return n.again()
+	if errors.Is(err, quorum.ErrBroken) || errors.Is(err, errAnew) {
+		return n.again(err)
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
@@ -151,7 +159,14 @@ func (n *node) tryStart(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.id, err = loadIdentity(n.dataDir, n.name); err == nil && !n.id.worker() {
+	if n.id, err = loadIdentity(n.dataDir, n.name); err == nil {
+		n.findAddress()
+	}
+	switch {
+	case err != nil:
+	case n.id.worker():
+		err = n.cleared()
+	default:
 		err = n.openStore(ctx)
 	}
 	if err != nil {
@@ -176,7 +191,7 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	}
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.own, visible(n.id.Name))
-	engine.Controllers = agentControllers(n.id, n.beatEach, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
+	engine.Controllers = agentControllers(n, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
 	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
 		defer n.metrics.engines.add(engine)()
@@ -221,8 +236,8 @@ func (n *node) note(what string, err error) {
 }
 
 // again replaces this process by a new one: a broken etcd can be opened only by that.
-func (n *node) again() error {
-	n.log.Info("store is broken, starting anew; tasks go on")
+func (n *node) again(why error) error {
+	n.log.Info("starting anew; tasks go on", "cause", why.Error())
 	self, err := os.Executable()
 	if err == nil {
 		err = syscall.Exec(self, os.Args, os.Environ())

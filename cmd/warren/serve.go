@@ -19,6 +19,7 @@ import (
 	"warren.io/warren/runtime/host"
 	"warren.io/warren/runtime/host/containerd"
 	keys "warren.io/warren/runtime/identity"
+	"warren.io/warren/runtime/quorum"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -33,7 +34,7 @@ func (n *node) serve() (*server.Server, error) {
 	s := server.New(server.Config{
 		Store: n.late, Kinds: v1.Kinds, Logs: all, Images: all, Pulls: all, Inside: all, Meter: all, Health: n.health, Info: n.info,
 		Graph: func() []string { return control.Graph(contracts()) }, Why: n.why, Stop: n.stop, Backup: n.sendBackup, Metrics: n.metrics.handler(),
-		Members: n.office, Debug: n.reports, Audit: n.readAudit, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
+		Members: n.office, Peers: server.Peers{For: quorum.ForPeers, Handler: n.peers, Conn: quorum.ConnContext}, Debug: n.reports, Audit: n.readAudit, Pprof: profiles(n.pprof), Log: n.log.WithName("api"),
 	})
 	go n.answer(s, l)
 	return s, n.serveMetrics(s)
@@ -54,6 +55,14 @@ func (n *node) serveKeys(s *server.Server) error {
 	}
 	n.log.Info("api is served with keys", "address", l.Addr().String(), "keys", n.keysDir())
 	go n.answer(s, l)
+	return nil
+}
+
+// peers answers other managers.
+func (n *node) peers() http.Handler {
+	if q := n.member.Load(); q != nil {
+		return q.Handler()
+	}
 	return nil
 }
 

@@ -11,12 +11,17 @@ import (
 	"warren.io/warren/controllers/scheduler"
 	"warren.io/warren/runtime/control"
 	"warren.io/warren/runtime/host"
+	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
+	"warren.io/warren/runtime/store/grpcstore"
 	"warren.io/warren/runtime/why"
 )
 
 // why answers from what is stored, what was decided here, and what the leader's controllers say when they are asked now.
 func (n *node) why(ctx context.Context, key meta.Key) ([]string, error) {
+	if lines, err := n.askLeader(ctx, key); err == nil && lines != nil {
+		return lines, nil
+	}
 	v := why.View{Now: time.Now(), Node: n.id.Name, Decisions: n.trace.All(), Troubles: n.troubles(ctx),
 		LastWords: func(task string) []string { return n.lastWords(ctx, task) }}
 	objects, rev, err := n.late.List(ctx)
@@ -37,6 +42,24 @@ func (n *node) why(ctx context.Context, key meta.Key) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	}
 	return a.Lines(), nil
+}
+
+// askLeader asks the manager that decides, if that is another one; nil if it is not.
+func (n *node) askLeader(ctx context.Context, key meta.Key) ([]string, error) {
+	own := key == meta.Key{Kind: v1.NodeKind.Name, Name: n.id.Name} // what is wrong here it knows best
+	if n.leading.get() || own || server.ForNode(ctx) == n.id.Name { // or was asked by a manager that took it for the leader
+		return nil, nil
+	}
+	for _, m := range n.known() {
+		if m.Leader && m.Name != n.id.Name {
+			s, err := n.office.dial(addressOf(m))
+			if err != nil {
+				return nil, err
+			}
+			return s.Why(grpcstore.ForNode(ctx, m.Name), key)
+		}
+	}
+	return nil, nil
 }
 
 // ask runs the controllers that decide about a thing, without effect, for what they have to say.

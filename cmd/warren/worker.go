@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -16,8 +17,9 @@ import (
 
 // upWorker starts what makes a worker and returns when it ends: the agent, over a store that is elsewhere.
 func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
-	if n.manifests != "" || n.listen != "" {
-		return usageError{fmt.Errorf("node %s is a worker: --manifests and --listen are for managers", n.id.Name)}
+	if n.manifests != "" {
+		n.log.Info("--manifests is for managers; this node is a worker and does not look at it", "dir", n.manifests)
+		n.status.set("manifests", nil)
 	}
 	if n.link, err = openLink(n.id.Managers, n.keysDir(), n.log.WithName("link")); err != nil {
 		return err
@@ -35,7 +37,41 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 	n.begin(debug.FreeOSMemory)
 	n.begin(func() { n.followImages(ctx) })
 	<-ctx.Done()
-	return ctx.Err()
+	return context.Cause(ctx)
+}
+
+// wish is told what the managers want this node to be. A manager waits until it is removed from the others; a worker gets what
+// a manager needs, and begins anew as one.
+func (n *node) wish(role v1.Role) {
+	if !n.id.worker() || role != v1.RoleManager || n.wished.get() {
+		return
+	}
+	n.wished.set(true)
+	n.begin(func() {
+		defer n.wished.set(false)
+		if err := n.rise(n.ctx); err != nil && n.ctx.Err() == nil {
+			n.log.Error(err, "cannot become a manager, trying again")
+			sleep(n.ctx, riseAgain)
+		}
+	})
+}
+
+// riseAgain is the wait after a try to become a manager that failed.
+const riseAgain = 10 * time.Second
+
+func (n *node) rise(ctx context.Context) error {
+	if n.advertise == "" {
+		return errors.New("this node has no address for the others\ntry: warren run --listen HOST:PORT")
+	}
+	r, err := n.link.renewNow(ctx)
+	if err != nil || r.Role != string(v1.RoleManager) {
+		return err
+	}
+	if err := n.promoted(r); err != nil {
+		return err
+	}
+	n.end(errAnew)
+	return nil
 }
 
 // tellLink returns what says on the board and, when it changes, in the log how the link is.

@@ -138,6 +138,7 @@ func (p *program) dial(a aim) (*grpcstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.options.Stale = p.tellStale
 	s, err := grpcstore.DialAny(t.servers, t.options)
 	if err != nil {
 		err = usagef("%v", err)
@@ -173,7 +174,7 @@ func (p *program) renew(t target) {
 		if err != nil {
 			return
 		}
-		papers, err := t.user.Renewed(cert)
+		papers, err := t.user.Renewed(cert.Certificate)
 		if err != nil {
 			return
 		}

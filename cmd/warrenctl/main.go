@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +39,8 @@ type program struct {
 	typed []string
 	// renewed is closed when a certificate was, where that is being done.
 	renewed chan struct{}
+	// stale warns once.
+	stale sync.Once
 	// pulls are the images that the node fetches, for describe.
 	pulls []host.Pull
 }
@@ -108,7 +111,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.whyVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
 			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
-			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.userVerb(), p.loginVerb(), p.whoamiVerb(), p.configVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
+			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.userVerb(), p.loginVerb(), p.whoamiVerb(), p.configVerb(), p.clusterVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}
@@ -136,6 +139,11 @@ func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
 		c.Context = grpcstore.ForNode(c.Context, name)
 	}
 	return p.dial(p.aim(c))
+}
+
+// tellStale warns once that what is printed may be old.
+func (p *program) tellStale(text string) {
+	p.stale.Do(func() { p.note("warning: %s", text) })
 }
 
 func (p *program) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }

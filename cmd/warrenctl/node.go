@@ -16,7 +16,7 @@ import (
 
 func (p *program) nodeVerb() *cli.Command {
 	return &cli.Command{
-		Name: "node", Usage: "cordon, drain, uncordon and remove nodes", ArgsUsage: "cordon|drain|uncordon|rm NAME...",
+		Name: "node", Usage: "cordon, drain, uncordon, promote, demote and remove nodes", ArgsUsage: "cordon|drain|uncordon|promote|demote|rm NAME...",
 		Subcommands: []*cli.Command{
 			{Name: "cordon", Usage: "give nodes no new tasks; those that are there stay", ArgsUsage: "NAME...",
 				Action: p.wishes("cordoned", func(s *v1.NodeSpec) { s.Unschedulable = true })},
@@ -26,6 +26,10 @@ func (p *program) nodeVerb() *cli.Command {
 				Description: "A task goes when its successor on another node is ready, one at a time in each service. Tasks of global services stop.\n" +
 					"The cluster drains, not this command: it goes on when this command ends, until warrenctl node uncordon NAME.",
 				Flags: []cli.Flag{timeoutFlag(), &cli.BoolFlag{Name: "force", Usage: "stop all tasks at once, also those that no other node can take"}}},
+			{Name: "promote", Usage: "make workers managers, which keep the cluster's state", ArgsUsage: "NAME...", Action: p.promote,
+				Description: "A worker has to run with --listen for that. It becomes a manager within seconds; its tasks go on."},
+			{Name: "demote", Usage: "make managers workers", ArgsUsage: "NAME...", Action: p.demote,
+				Description: "It is refused where the managers that are left and can be reached would be no majority. Tasks go on."},
 			{Name: "rm", Aliases: []string{"remove"}, Usage: "remove nodes that will not come back", ArgsUsage: "NAME...", Action: p.removeNodes,
 				Description: "The tasks of a node that is Down are replaced elsewhere, also those that wait for it. One that lives after all stops what it\n" +
 					"runs and makes itself known again.",
@@ -84,11 +88,12 @@ func (p *program) removeNodes(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("force") {
-		if err := spareLeader(c.Context, s, keys); err != nil {
+		if err := spareLast(c.Context, s, keys); err != nil {
 			return err
 		}
 		err := p.modify(c.Context, s, keys, func(o meta.Object) (string, error) {
-			o.(*v1.Node).Spec = v1.NodeSpec{Unschedulable: true, Drain: v1.DrainForce}
+			spec := &o.(*v1.Node).Spec
+			spec.Unschedulable, spec.Drain = true, v1.DrainForce
 			return "draining by force", nil
 		})
 		if err != nil {
@@ -114,12 +119,12 @@ func (p *program) removeNodes(c *cli.Context) error {
 	return nil
 }
 
-// spareLeader refuses before anything is stopped what the leader itself would refuse at last.
-func spareLeader(ctx context.Context, s *grpcstore.Store, keys []meta.Key) error {
-	info, err := s.Info(ctx)
+// spareLast refuses before anything is stopped what the managers themselves would refuse at last.
+func spareLast(ctx context.Context, s *grpcstore.Store, keys []meta.Key) error {
+	all, err := s.Managers(ctx, false)
 	for _, key := range keys {
-		if err == nil && info.Leader && info.Node == key.Name {
-			return fmt.Errorf("remove node %q: %w: it leads the cluster", key.Name, store.ErrForbidden)
+		if err == nil && len(all) == 1 && all[0].Name == key.Name {
+			return fmt.Errorf("remove node %q: %w: it is the only manager", key.Name, store.ErrForbidden)
 		}
 	}
 	return err

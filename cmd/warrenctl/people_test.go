@@ -46,8 +46,21 @@ func (m *someMembers) Login(ctx context.Context, l server.LoggingIn) (server.Log
 	return server.LoggedIn{Certificate: cert, Cluster: "c", Role: string(u.Spec.Role), User: u.Metadata.Name}, nil
 }
 
-func (*someMembers) Renew(context.Context, string, []byte) ([]byte, error) {
-	return nil, store.ErrForbidden
+func (*someMembers) Renew(context.Context, string, []byte) (server.Renewed, error) {
+	return server.Renewed{}, store.ErrForbidden
+}
+
+func (*someMembers) IsManager(string) bool { return false }
+
+func (*someMembers) Relayed([]string) error { return nil }
+
+func (*someMembers) Place(context.Context, string, string, bool) (server.Place, error) {
+	return server.Place{}, nil
+}
+
+func (*someMembers) Managers(context.Context, bool) ([]server.MemberState, error) {
+	return []server.MemberState{{Name: "n1", Address: "192.0.2.1:7070", Leader: true, Voter: true, Reachable: true},
+		{Name: "n2", Address: "192.0.2.2:7070", Voter: true, Detail: "the disk is nearly full"}}, nil
 }
 
 func (m *someMembers) RenewUser(ctx context.Context, user string, csr []byte) ([]byte, error) {

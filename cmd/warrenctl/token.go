@@ -18,7 +18,7 @@ func (p *program) tokenVerb() *cli.Command {
 		Name: "token", Usage: "make, list and revoke tokens by which machines join and people log in", ArgsUsage: "create|list|revoke ...",
 		Subcommands: []*cli.Command{
 			{Name: "create", Usage: "make a token and print it, this once", Action: p.createToken, Flags: []cli.Flag{
-				&cli.StringFlag{Name: "role", Usage: "what a machine becomes, worker; or a person, viewer, operator or admin"},
+				&cli.StringFlag{Name: "role", Usage: "what a machine becomes, worker or manager; or a person, viewer, operator or admin"},
 				&cli.StringFlag{Name: "user", Usage: "who logs in by it; one who is there gets a new key (default: a new one, who says who he is)"},
 				&cli.DurationFlag{Name: "ttl", Value: 24 * time.Hour, Usage: "until when it can be used, from now"},
 				&cli.IntFlag{Name: "uses", Value: 1, Usage: "how often it can be used"},
@@ -35,7 +35,7 @@ func (p *program) createToken(c *cli.Context) error {
 	}
 	role := v1.Role(c.String("role"))
 	if !slices.Contains(roles(), string(role)) {
-		return try(usagef("--role %q: machines join as worker, people log in as viewer, operator or admin", role), "warrenctl token create --role worker")
+		return try(usagef("--role %q: machines join as worker or manager, people log in as viewer, operator or admin", role), "warrenctl token create --role worker")
 	}
 	if c.String("user") != "" && !role.OfPeople() {
 		return usagef("--user is for people, and a %s is a machine", role)
@@ -54,13 +54,17 @@ func (p *program) createToken(c *cli.Context) error {
 			cmp.Or(t.Address, "HOST:PORT"), map[bool]string{true: " --user NAME"}[c.String("user") == ""])
 		return nil
 	}
-	p.note("token %s: %d machine(s) may join until %s:\n  warren join %s --token TOKEN", t.ID, c.Int("uses"), t.Expires.Format(time.RFC3339), cmp.Or(t.Address, "HOST:PORT"))
+	listen := ""
+	if role == v1.RoleManager {
+		listen = " --listen 0.0.0.0:7070"
+	}
+	p.note("token %s: %d machine(s) may join until %s:\n  warren join %s --token TOKEN%s", t.ID, c.Int("uses"), t.Expires.Format(time.RFC3339), cmp.Or(t.Address, "HOST:PORT"), listen)
 	return nil
 }
 
 // roles are those that a token can be for.
 func roles() []string {
-	out := []string{string(v1.RoleWorker)}
+	out := []string{string(v1.RoleWorker), string(v1.RoleManager)}
 	for _, r := range v1.People {
 		out = append(out, string(r))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -14,11 +15,12 @@ import (
 
 // Liveness knows when a node was last heard. It lives in memory: silence and its end cost no write, only transitions do.
 type Liveness interface {
-	// Heard returns the last sign of life; if there was none, the time since which this table listens, and false.
-	Heard(node string) (time.Time, bool)
+	// Heard returns the last sign of life of a node in its present incarnation, which is the uid of its resource; if it has not
+	// beaten, when it was first asked about, and false.
+	Heard(node string, uid int64, now time.Time) (time.Time, bool)
 	// Matters tells how long a silence has to be for its end to be told. When that changes the table listens anew: nodes that
 	// gave signs of life as seldom as they should until now get a full grace.
-	Matters(silence time.Duration, now time.Time)
+	Matters(silence time.Duration)
 }
 
 // Controller works on one Node at a time.
@@ -43,11 +45,8 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 		return control.Result{}, nil
 	}
 	times := timesOf(tx)
-	c.Liveness.Matters(time.Duration(times.SuspectAfter), tx.Now())
-	last, heard := c.Liveness.Heard(name)
-	if made := n.Metadata.Created; made.After(last) {
-		last = made // it made itself known: a sign of life
-	}
+	c.Liveness.Matters(time.Duration(times.SuspectAfter))
+	last, heard := c.Liveness.Heard(name, n.Metadata.UID, tx.Now())
 	state, next := judge(tx.Now().Sub(last), times)
 	if !heard && worse(n.Status.State, state) {
 		state = n.Status.State // a new leader's silence is no sign of life: it believes the one before until it hears the node
@@ -59,7 +58,7 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 			return control.Result{}, err
 		}
 	}
-	if n.Status.State == state && n.Status.Subnet == subnet {
+	if n.Status.State == state && n.Status.Subnet == subnet && !n.Status.Conditions.Find(v1.ConditionReady).TransitionTime.After(tx.Now()) {
 		return control.Result{After: next}, nil
 	}
 	if n.Status.State != state {
@@ -67,9 +66,21 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (c
 	}
 	control.Modify(tx, n, func(n *v1.Node) {
 		n.Status.State, n.Status.Subnet = state, subnet
-		n.Status.Conditions = n.Status.Conditions.With(condition(state, times), tx.Now())
+		n.Status.Conditions = stamped(n.Status.Conditions, tx.Now()).With(condition(state, times), tx.Now())
 	})
 	return control.Result{After: next}, nil
+}
+
+// stamped takes a time that is still to come out of the condition: an earlier leader's clock was ahead, and who waits for a
+// time after that one would wait for as long as it was wrong.
+func stamped(all meta.Conditions, now time.Time) meta.Conditions {
+	all = slices.Clone(all)
+	for i := range all {
+		if all[i].Type == v1.ConditionReady && all[i].TransitionTime.After(now) {
+			all[i].TransitionTime = now
+		}
+	}
+	return all
 }
 
 // timesOf are those that the cluster says; a cluster of an earlier release says none.

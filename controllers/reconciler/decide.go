@@ -185,6 +185,9 @@ func (d *decision) retry(s slot, t *v1.Task) {
 	if t.Status.Reason == v1.ReasonPlatformMismatch && len(t.Spec.Platforms) == 0 && len(d.image.Platforms) > 0 {
 		wait = 0
 	}
+	if wait > 2*time.Duration(*t.Spec.Restart.MaxDelay) {
+		wait = 0 // an end so far in the future is another clock's, and says nothing
+	}
 	if wait > 0 {
 		d.say(t, "it is replaced in %s", wait.Round(time.Second))
 		d.wake(wait)
@@ -248,7 +251,14 @@ func (d *decision) unreachable(t *v1.Task) bool {
 	return t.Spec.OnlyNode != "" && d.state[t.Spec.OnlyNode] == v1.NodeDown
 }
 
-func (d *decision) outdated(t *v1.Task) bool { return t.Spec.TemplateHash != d.hash }
+func (d *decision) outdated(t *v1.Task) bool { return t.Spec.TemplateHash != d.hash || d.strays(t) }
+
+// strays tells whether a task found out another image than its service: a first task on a node that fell silent before it
+// said so, whose tag was moved before a second one was asked.
+func (d *decision) strays(t *v1.Task) bool {
+	found := t.Status.ImageDigest
+	return t.Spec.ImageDigest == "" && found != "" && d.image.Digest != "" && found != d.image.Digest
+}
 
 // replace removes the task of a slot and makes its successor in the same commit.
 func (d *decision) replace(s slot, why cause) {

@@ -25,7 +25,7 @@ func (d *decision) waitForNode(t *v1.Task, n *v1.Node) bool {
 		d.say(t, "node %s is down; spec.nodeLoss of the service keeps it there", t.Spec.Node)
 		return true
 	}
-	since := n.Status.Conditions.Find(v1.ConditionReady).TransitionTime
+	since := turned(n)
 	wait := since.Add(time.Duration(loss.After)).Sub(d.now)
 	if wait > 0 {
 		d.say(t, "node %s is down; it is replaced in %s if the node is not back", t.Spec.Node, wait.Round(time.Second))

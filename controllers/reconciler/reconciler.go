@@ -3,6 +3,7 @@ package reconciler
 
 import (
 	"context"
+	"time"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -32,15 +33,19 @@ func serviceOf(old, new meta.Object) []string {
 	return []string{new.(*v1.Task).Spec.Service}
 }
 
-// concerns: the state of a node and whether it is drained concern all services: some lose tasks, global ones gain or lose a slot.
+// concerns: the state of a node, since when, and whether it is drained concern all services: some lose tasks, global ones gain
+// or lose a slot.
 func concerns(old, new meta.Object) []string {
 	if old != nil && new != nil {
-		if a, b := old.(*v1.Node), new.(*v1.Node); a.Status.State == b.Status.State && a.Spec == b.Spec {
+		if a, b := old.(*v1.Node), new.(*v1.Node); a.Status.State == b.Status.State && a.Spec == b.Spec && turned(a).Equal(turned(b)) {
 			return nil
 		}
 	}
 	return control.All
 }
+
+// turned is when a node came to be in its state.
+func turned(n *v1.Node) time.Time { return n.Status.Conditions.Find(v1.ConditionReady).TransitionTime }
 
 // Reconcile implements control.Controller.
 func (Controller) Reconcile(_ context.Context, tx *control.Tx, name string) (control.Result, error) {

@@ -8,6 +8,8 @@
 //	h.Kill(hosts.Warren)           // kill -9 of what kind you like, or of everything
 //	h.Orphans(t, "web-1-1")        // what is left on the machine and belongs to no task of these
 //	h.Reboot()                     // power off and on: only the data directory is left
+//	h.Cut(), h.Mute(), h.Deafen()  // off the network, both ways or one way, until h.Heal()
+//	h.Move(), h.Pause(hosts.Warren), h.SlowDisk(20, hosts.Warren)
 //
 // A test that dies without cleaning up leaves its bench behind; the next bench on the machine removes it.
 package hosts
@@ -37,7 +39,8 @@ const (
 	subnetBits  = 24               // of the network that the hosts are joined by
 	firstHost   = 11               // last byte of the first host's address
 	gatewayAddr = "198.51.100.1"   // the switch's own address, the hosts' default route; nothing is behind it
-	maxHosts    = 254 - firstHost + 1
+	lastMoved   = 255              // addresses of hosts that moved are below, the first at the top
+	maxHosts    = 200 - firstHost
 )
 
 var hostName = regexp.MustCompile(`^[a-z][a-z0-9]{0,7}$`) // short: unix socket paths and link names are
@@ -48,6 +51,7 @@ type Bench struct {
 	dir   string
 	lock  *os.File
 	hosts []*Host
+	moves int // addresses that were given anew
 }
 
 // New makes a bench that ends with the test.

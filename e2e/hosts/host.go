@@ -117,8 +117,8 @@ func (h *Host) Do(f func() error) error { return netns.Do(h.NetNS, f) }
 // Cut takes the host's cable off the switch; Heal plugs it in again. Processes run on.
 func (h *Host) Cut() error { return h.setPort(false) }
 
-// Heal undoes Cut.
-func (h *Host) Heal() error { return h.setPort(true) }
+// Heal undoes Cut, Mute and Deafen.
+func (h *Host) Heal() error { return errors.Join(h.setPort(true), h.bothWays()) }
 
 func (h *Host) setPort(up bool) error {
 	sw, err := netns.Enter(h.bench.nsPath(switchName))
@@ -136,7 +136,7 @@ func (h *Host) setPort(up bool) error {
 	return sw.LinkSetDown(l)
 }
 
-// Reboot is power off and on: every process is killed and what a kernel keeps in memory is gone (namespaces, links, rules,
+// Reboot undoes all faults but Move. It is power off and on: every process is killed and what a kernel keeps in memory is gone (namespaces, links, rules,
 // mounts, cgroups, the run directory). The data directory stays. The caller starts the node again.
 func (h *Host) Reboot() error {
 	if err := h.powerOff(); err != nil {
@@ -157,7 +157,7 @@ func (h *Host) remove() error {
 }
 
 func (h *Host) powerOff() error {
-	errs := []error{h.Kill(), unmountBelow(h.DataDir), unmountBelow(h.RunDir), removeCgroups(h.Instance), h.unplug(), netns.Remove(h.NetNS)}
+	errs := []error{h.Kill(), unmountBelow(h.DataDir), unmountBelow(h.RunDir), removeCgroups(h.Instance), h.removeSlow(), h.bothWays(), h.unplug(), netns.Remove(h.NetNS)}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

@@ -39,10 +39,10 @@ func TestDrainTheOnlyNode(t *testing.T) {
 	w.ctl("node", "uncordon", "n1")
 	w.ctl("wait", "service/web", "service/all", "--for", "condition=Available")
 	w.one("web", "runs again", ready)
-	if r := w.try("node", "rm", "n1", "--force"); r.code != 1 || !strings.Contains(r.err, "it leads the cluster") {
+	if r := w.try("node", "rm", "n1", "--force"); r.code != 1 || !strings.Contains(r.err, "it is the only manager") {
 		t.Errorf("the leader was removed: %+v", r)
 	}
-	if r := w.try("node", "rm", "n1"); r.code != 1 || !strings.Contains(r.err, "it leads the cluster") {
+	if r := w.try("node", "rm", "n1"); r.code != 1 || !strings.Contains(r.err, "it is the only one") {
 		t.Errorf("the leader was removed: %+v", r)
 	}
 	if n := objects[v1.Node](w, "nodes")[0]; n.Spec != (v1.NodeSpec{}) {

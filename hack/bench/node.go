@@ -52,12 +52,17 @@ func (b *bench) with(ctx context.Context, f func(...*node) error, names ...strin
 	return f(nodes...)
 }
 
-// start runs a copy of the binary: memory that is shared with others' processes of the same file would count by halves.
+// start makes a node that manages itself.
 func (b *bench) start(ctx context.Context, bed *hosts.Bench, name string) (*node, error) {
 	h, err := bed.Host(name)
 	if err != nil {
 		return nil, err
 	}
+	return b.launch(ctx, h, "run", "--node-name", name)
+}
+
+// launch runs a copy of the binary: memory that is shared with others' processes of the same file would count by halves.
+func (b *bench) launch(ctx context.Context, h *hosts.Host, args ...string) (n *node, err error) {
 	dir := filepath.Dir(h.DataDir)
 	program := filepath.Join(dir, "warren")
 	if err := copyFile(b.warren, program); err != nil {
@@ -68,9 +73,9 @@ func (b *bench) start(ctx context.Context, bed *hosts.Bench, name string) (*node
 		return nil, err
 	}
 	defer log.Close()
-	cmd := h.Command(context.WithoutCancel(ctx), program, "run", "--data-dir", h.DataDir, "--run-dir", h.RunDir, "--node-name", name)
+	cmd := h.Command(context.WithoutCancel(ctx), program, append(args, "--data-dir", h.DataDir, "--run-dir", h.RunDir)...)
 	cmd.Stdout, cmd.Stderr = log, log
-	n := &node{host: h, ended: make(chan struct{})}
+	n = &node{host: h, ended: make(chan struct{})}
 	if n.Store, err = grpcstore.Dial("unix://"+filepath.Join(h.RunDir, "warren.sock"), grpcstore.Options{}); err != nil {
 		return nil, err
 	}
@@ -108,7 +113,17 @@ func (n *node) ready(ctx context.Context) error {
 	}
 }
 
+// load imports the image, as soon as the containers of a worker are up.
 func (n *node) load(ctx context.Context, image string) error {
+	for deadline := time.Now().Add(patience); ; pause(ctx, 20*time.Millisecond) {
+		err := n.loadNow(ctx, image)
+		if err == nil || !errors.Is(err, store.ErrUnavailable) || time.Now().After(deadline) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (n *node) loadNow(ctx context.Context, image string) error {
 	f, err := os.Open(image)
 	if err != nil {
 		return fmt.Errorf("import image: %w; try: make hello", err)

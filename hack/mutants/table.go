@@ -16,6 +16,11 @@ const (
 	drain     = "Drain$"
 	removed   = "RemoveNode$"
 	loss      = "NodeLoss$"
+	lost      = "AllManagersLost$"
+	sleeps    = "LeaderSleeps$"
+	wild      = "WildClocks$"
+	flapping  = "Flapping$"
+	stale     = "StaleLeader$"
 )
 
 var mutants = []mutant{
@@ -24,6 +29,7 @@ var mutants = []mutant{
 	{"tx: changes are written without a guard", "runtime/control/commit.go", "return store.UpdateOp(w.new), true",
 		"op := store.UpdateOp(w.new)\n\top.Guard = store.Any\n\treturn op, true", seeds},
 	{"leader: goes on committing after another took over", "runtime/sim/actor.go", "case a.fenced:", "case a.fenced && a.w == nil:", seeds},
+	{"leader: a stale one is not fenced", "runtime/sim/actor.go", "case a.fenced:", "case a.fenced && a.w == nil:", stale},
 
 	// the engine
 	{"engine: runs before it has seen its own commit", "runtime/control/engine.go", "p.own = rev\n", "p.own = 0 * rev\n", seeds},
@@ -58,6 +64,12 @@ var mutants = []mutant{
 	{"loss: a service that keeps its tasks is not asked", "controllers/reconciler/loss.go", "if loss.Action == v1.Keep {", "if loss.Action == v1.Keep && d.room < 0 {", loss},
 	{"collector: what a removed node held stays", "runtime/control/collect.go", "return held(o) && home != (meta.Key{}) && !tx.there(home)", "return false && home == (meta.Key{})", removed},
 	{"nodes: never down", "controllers/nodes/nodes.go", "return v1.NodeDown, 0", "return v1.NodeSuspect, 0", partition},
+	{"nodes: a new leader gives no grace", "controllers/nodes/beats.go", "m = meeting{uid, now}", "m = meeting{uid, time.Time{}}", lost},
+	{"nodes: a leader that stood still thinks all dead", "controllers/nodes/beats.go", "now.Sub(b.used) >= b.silence", "now.Sub(b.used) < 0", sleeps},
+	{"nodes: a time to come stays in the condition", "controllers/nodes/nodes.go", "all[i].TransitionTime = now\n", "all[i].TransitionTime = all[i].TransitionTime.Add(0)\n", wild},
+	{"reconciler: does not hear since when a node is down", "controllers/reconciler/reconciler.go", " && turned(a).Equal(turned(b))", "", wild},
+	{"reconciler: replaces what is only suspected", "controllers/reconciler/decide.go", `t.Spec.Node != "" && (!known || state == v1.NodeDown)`,
+		`t.Spec.Node != "" && (!known || state != v1.NodeReady)`, flapping},
 	{"nodes: a new leader calls the silent ready", "controllers/nodes/nodes.go", "if !heard && worse(", "if heard && worse(", seeds},
 
 	// the agent

@@ -60,7 +60,7 @@ const attempts = 20
 
 // Join admits a machine as a node: it counts the use of the token and makes the Node in one commit. Who asks again with the
 // same key, because the answer was lost, gets its certificate without another use.
-func (d *Desk) Join(ctx context.Context, text, name string, csr []byte) (cert []byte, role v1.Role, err error) {
+func (d *Desk) Join(ctx context.Context, text, name, address string, csr []byte) (cert []byte, role v1.Role, err error) {
 	token, err := ParseToken(text)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", store.ErrForbidden, err)
@@ -73,7 +73,7 @@ func (d *Desk) Join(ctx context.Context, text, name string, csr []byte) (cert []
 		return nil, "", fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
 	}
 	for try := 0; ; try++ {
-		role, err = d.admit(ctx, token, name, key)
+		role, err = d.admit(ctx, token, name, address, key)
 		if err == nil || try == attempts || !errors.Is(err, store.ErrConflict) {
 			break
 		}
@@ -90,13 +90,16 @@ func refused(format string, args ...any) error {
 }
 
 // admit looks at the token and at the name, and writes both down.
-func (d *Desk) admit(ctx context.Context, token Token, name string, key *ecdsa.PublicKey) (v1.Role, error) {
+func (d *Desk) admit(ctx context.Context, token Token, name, address string, key *ecdsa.PublicKey) (v1.Role, error) {
 	t, err := d.token(ctx, token)
 	if err != nil {
 		return "", err
 	}
 	if t.Spec.Role.OfPeople() {
 		return "", fmt.Errorf("%w: token %s is for a person, not for a machine\ntry: warrenctl login HOST:PORT --token TOKEN", store.ErrForbidden, token.ID)
+	}
+	if t.Spec.Role == v1.RoleManager && address == "" {
+		return "", fmt.Errorf("%w: a manager needs an address at which the others reach it\ntry: the same with --listen HOST:PORT", store.ErrForbidden)
 	}
 	id, err := keyID(key)
 	if err != nil {
@@ -117,7 +120,7 @@ func (d *Desk) admit(ctx context.Context, token Token, name string, key *ecdsa.P
 	}
 	n := meta.New[v1.Node](name)
 	n.Metadata.Created, n.Metadata.Generation = d.now().UTC(), 1
-	n.Status.Identity = id
+	n.Status.Identity, n.Spec.Role = id, t.Spec.Role // its status a node writes itself, and could make itself a manager by
 	_, err = d.store.Commit(ctx, store.UpdateOp(used), store.CreateOp(n))
 	return t.Spec.Role, err
 }
@@ -153,27 +156,32 @@ func (d *Desk) token(ctx context.Context, token Token) (*v1.Token, error) {
 	return t, nil
 }
 
-// Renew makes a new certificate for a node that has shown one, for the key that it joined with.
-func (d *Desk) Renew(ctx context.Context, name string, role v1.Role, csr []byte) ([]byte, error) {
+// Renew makes a new certificate for a node that has shown one, for the key that it joined with and the role that it shall have.
+func (d *Desk) Renew(ctx context.Context, name string, csr []byte) (cert []byte, role v1.Role, err error) {
 	key, err := keyOf(csr)
 	if err != nil {
-		return nil, fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
+		return nil, "", fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
 	}
 	o, err := d.store.Get(ctx, meta.Key{Kind: v1.NodeKind.Name, Name: name})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if id, err := keyID(key); err != nil || o.(*v1.Node).Status.Identity != id {
-		return nil, fmt.Errorf("%w: renew certificate of node %s: it is not the key that it joined with", store.ErrForbidden, name)
+	n := o.(*v1.Node)
+	if id, err := keyID(key); err != nil || n.Status.Identity != id {
+		return nil, "", fmt.Errorf("%w: renew certificate of node %s: it is not the key that it joined with", store.ErrForbidden, name)
 	}
-	return d.certificate(name, role, key)
+	if role = v1.RoleWorker; n.Spec.Role == v1.RoleManager {
+		role = v1.RoleManager
+	}
+	cert, err = d.certificate(name, role, key)
+	return cert, role, err
 }
 
+// Key is the authority's, in DER: what a new manager needs to be one.
+func (d *Desk) Key() ([]byte, error) { return x509.MarshalECPrivateKey(d.ca.key) }
+
 func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
-	t := template(name, role)
-	t.NotBefore, t.NotAfter = d.now().Add(-backdate), d.now().Add(nodeLifetime)
-	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	c, err := sign(d.ca, t, key)
+	c, err := sign(d.ca, nodeTemplate(name, role, d.now()), key)
 	if err != nil {
 		return nil, fmt.Errorf("sign certificate of %s: %w", name, err)
 	}

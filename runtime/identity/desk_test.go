@@ -65,7 +65,7 @@ func (r *reception) applies(ctx context.Context, text, name string) (*Applicant,
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, _, err := r.Join(ctx, text, name, csr)
+	cert, _, err := r.Join(ctx, text, name, "", csr)
 	return a, cert, err
 }
 
@@ -84,19 +84,19 @@ func TestJoinWithAToken(t *testing.T) {
 		t.Errorf("valid from %s to %s", c.NotBefore, c.NotAfter)
 	}
 	csr, _ := a.Request()
-	if _, _, err := r.Join(t.Context(), text, "w1", csr); err != nil {
+	if _, _, err := r.Join(t.Context(), text, "w1", "", csr); err != nil {
 		t.Errorf("the answer was lost, asking again: %v", err)
 	}
 	if n := r.used(t, text); n != 1 {
 		t.Errorf("the token counts %d uses", n)
 	}
-	again, err := r.Renew(t.Context(), "w1", v1.RoleWorker, csr)
+	again, _, err := r.Renew(t.Context(), "w1", csr)
 	if err != nil || len(again) == 0 {
 		t.Errorf("renew: %v", err)
 	}
 	other, _ := Apply("w1", "")
 	csr, _ = other.Request()
-	if _, err := r.Renew(t.Context(), "w1", v1.RoleWorker, csr); !errors.Is(err, store.ErrForbidden) {
+	if _, _, err := r.Renew(t.Context(), "w1", csr); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("renew for another key: %v", err)
 	}
 }
@@ -129,14 +129,14 @@ func TestRefusedTokens(t *testing.T) {
 			t.Errorf("%s: something was written", what)
 		}
 	}
-	if _, _, err := r.Join(t.Context(), good, "w2", []byte("no request")); !errors.Is(err, store.ErrForbidden) {
+	if _, _, err := r.Join(t.Context(), good, "w2", "", []byte("no request")); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("no request: %v", err)
 	}
 	for _, x := range []struct {
 		role v1.Role
 		ttl  time.Duration
 		uses int
-	}{{"king", time.Hour, 1}, {v1.RoleManager, time.Hour, 1}, {v1.RoleWorker, time.Second, 1}, {v1.RoleWorker, 400 * 24 * time.Hour, 1}, {v1.RoleWorker, time.Hour, 0}} {
+	}{{"king", time.Hour, 1}, {"boss", time.Hour, 1}, {v1.RoleWorker, time.Second, 1}, {v1.RoleWorker, 400 * 24 * time.Hour, 1}, {v1.RoleWorker, time.Hour, 0}} {
 		if _, _, err := r.CreateToken(t.Context(), x.role, x.ttl, x.uses); err == nil {
 			t.Errorf("a token for %+v is made", x)
 		}
@@ -203,7 +203,7 @@ func TestNodeTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir() + "/keys"
-	if err := a.Save(dir, cert); err != nil {
+	if err := a.Save(dir, cert, nil); err != nil {
 		t.Fatal(err)
 	}
 	n, err := OpenNode(dir)
@@ -235,7 +235,7 @@ func (r *reception) renews(t *testing.T, n *Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := r.Renew(t.Context(), "w1", v1.RoleWorker, csr)
+	cert, _, err := r.Renew(t.Context(), "w1", csr)
 	if err == nil {
 		err = n.Renewed(cert)
 	}

@@ -142,7 +142,7 @@ func makeAdmin(dir string, ca pair) error {
 func serverTemplate(node string, hosts []string) *x509.Certificate {
 	t := template(node, v1.RoleManager)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	t.DNSNames, t.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	t.DNSNames, t.IPAddresses = []string{"localhost", v1.ManagerName}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			t.IPAddresses = append(t.IPAddresses, ip)

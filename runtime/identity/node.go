@@ -11,9 +11,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,8 +63,8 @@ func (a *Applicant) TLS() *tls.Config {
 		}}
 }
 
-// Save keeps key and certificates in dir, from where Node reads them.
-func (a *Applicant) Save(dir string, certificate []byte) error {
+// Save keeps key and certificates in dir, from where Node reads them; for a manager the key of the authority, too.
+func (a *Applicant) Save(dir string, certificate, authority []byte) error {
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
 		return fmt.Errorf("certificate of this node: %w", err)
@@ -75,10 +77,30 @@ func (a *Applicant) Save(dir string, certificate []byte) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err := SaveAuthority(dir, authority); err != nil {
+		return err
+	}
 	if err := write(dir, authorityFile+".crt", "CERTIFICATE", a.ca.Raw); err != nil {
 		return err
 	}
 	return pair{cert, a.key}.save(dir, nodeFile)
+}
+
+// SaveAuthority keeps the key of the authority, which managers have; nil is none.
+func SaveAuthority(dir string, key []byte) error {
+	if key == nil {
+		return nil
+	}
+	return write(dir, authorityFile+".key", "EC PRIVATE KEY", key)
+}
+
+// DropAuthority removes the key of the authority from a node that is no manager any more.
+func DropAuthority(dir string) error {
+	err := os.Remove(filepath.Join(dir, authorityFile+".key"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // isManager tells whether a certificate is one of a manager of the authority's cluster. At which address it is does not
@@ -124,6 +146,16 @@ func (n *Node) TLS() *tls.Config {
 			defer n.mu.Unlock()
 			return &tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key}, nil
 		}}
+}
+
+// Role is the one in the certificate.
+func (n *Node) Role() v1.Role {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if o := n.pair.cert.Subject.Organization; len(o) == 1 {
+		return v1.Role(strings.TrimPrefix(o[0], v1.RolePrefix))
+	}
+	return ""
 }
 
 // RenewIn is how long from now the certificate should be renewed: at half of its life.

@@ -2,8 +2,10 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -114,6 +116,38 @@ func BenchmarkStart(b *testing.B) {
 				q.Close()
 				b.StartTimer()
 			}
+		})
+	}
+}
+
+// BenchmarkCommitOfThree is one writer at the leader, or at another member, of three in this process, and how long it takes
+// until the commit is seen by a watch at a third one.
+func BenchmarkCommitOfThree(b *testing.B) {
+	for _, where := range []string{"leader", "other"} {
+		b.Run(where, func(b *testing.B) {
+			c := newCluster(b, 3)
+			lead := c.leader()
+			writer, reader := lead, c.nodes[(indexOf(c, lead)+1)%3]
+			if where == "other" {
+				writer, reader = reader, c.nodes[(indexOf(c, lead)+2)%3]
+			}
+			seen := reader.Store().Watch(b.Context(), reader.Health().Revision)
+			var took, lag []time.Duration
+			n := 0
+			for b.Loop() {
+				began := time.Now()
+				rev := commit(b, writer.Store(), store.CreateOp(sized(fmt.Sprintf("s%d", n))))
+				took = append(took, time.Since(began))
+				for (<-seen).Revision < rev {
+				}
+				lag = append(lag, time.Since(began))
+				n++
+			}
+			slices.Sort(took)
+			slices.Sort(lag)
+			b.ReportMetric(took[len(took)/2].Seconds()*1000, "commit-p50-ms")
+			b.ReportMetric(lag[len(lag)/2].Seconds()*1000, "seen-p50-ms")
+			b.ReportMetric(lag[len(lag)*99/100].Seconds()*1000, "seen-p99-ms")
 		})
 	}
 }

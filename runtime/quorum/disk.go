@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -22,8 +24,9 @@ const (
 	firstStart = "first-start"
 )
 
-// prepare makes the directory and takes hold of it, so that what is wrong with it is found before etcd meets it.
-func (q *Quorum) prepare() error {
+// prepare makes the directory and takes hold of it, so that what is wrong with it is found before etcd meets it. For a join
+// it must hold no member; its start begins later, when the others have answered.
+func (q *Quorum) prepare(j *Joining) error {
 	dir := q.config.DataDir
 	if _, ok := broken.Load(dir); ok {
 		return ErrBroken
@@ -45,7 +48,15 @@ func (q *Quorum) prepare() error {
 		lock.Close()
 		return errors.New("another process uses this directory")
 	}
-	if err := errors.Join(probe(dir), q.begin()); err != nil {
+	err = probe(dir)
+	switch {
+	case err != nil:
+	case j == nil:
+		err = q.begin(nil)
+	case Exists(dir):
+		err = errors.New("the directory holds a member already")
+	}
+	if err != nil {
 		lock.Close()
 		return diskError(err)
 	}
@@ -67,10 +78,20 @@ func (q *Quorum) isNew() bool {
 }
 
 // begin marks the first start of a directory as unfinished, and clears away one that was not finished: etcd cannot go on
-// after it was killed between writing its log and writing who its members are. Nobody was told of a commit by then.
-func (q *Quorum) begin() error {
-	mark := filepath.Join(q.config.DataDir, firstStart)
-	if _, err := os.Stat(mark); err == nil {
+// after it was killed between writing its log and writing who its members are. Nobody was told of a commit by then. What
+// was to join a cluster must not become one of its own.
+func (q *Quorum) begin(j *Joining) error {
+	path, mark := filepath.Join(q.config.DataDir, firstStart), "the first start is not finished\n"
+	old, err := os.ReadFile(path)
+	switch unfinished := err == nil; {
+	case unfinished && j == nil && strings.HasPrefix(string(old), joinMark):
+		return fmt.Errorf("it was to join others, and that was not finished: %w", ErrJoinAgain)
+	case unfinished && j != nil:
+		if err := j.usable(string(old), q.isNew()); err != nil {
+			return err
+		}
+	}
+	if err == nil {
 		q.log.Info("The first start was not finished; starting anew")
 		if err := os.RemoveAll(filepath.Join(q.config.DataDir, "member")); err != nil {
 			return err
@@ -79,10 +100,22 @@ func (q *Quorum) begin() error {
 	if !q.isNew() {
 		return nil
 	}
-	if err := os.WriteFile(mark, []byte("the first start is not finished\n"), 0o600); err != nil {
+	if j != nil {
+		mark = joinMark + strconv.FormatUint(j.ID, 10)
+	}
+	if err := writeSynced(path, mark); err != nil {
 		return err
 	}
 	return syncDir(q.config.DataDir)
+}
+
+func writeSynced(path, text string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // finish ends the first start: the members are in the database now.

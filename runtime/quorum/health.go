@@ -2,6 +2,8 @@ package quorum
 
 import (
 	"fmt"
+	"net/http"
+	"time"
 
 	"warren.io/warren/runtime/store"
 )
@@ -18,6 +20,9 @@ type Health struct {
 	Quota     int64
 	Free      int64 // bytes left on the file system
 	Revision  store.Revision
+	// Voters is how many managers vote. Age is for how long there has been no leader: what Local says is as old as that.
+	Voters int
+	Age    time.Duration
 	// Err says why commits are not taken, or is nil.
 	Err error
 	// Warnings say what will lead to that if nothing is done.
@@ -35,6 +40,10 @@ func (q *Quorum) Health() Health {
 	h.HasLeader, h.Leader = lead != 0, lead == q.server.MemberID()
 	h.Size, h.Used = q.server.Backend().Size(), q.server.Backend().SizeInUse()
 	h.Revision = q.server.KV().Rev()
+	h.Voters, _ = votes(q.known())
+	if q.pulse != nil {
+		h.Age = q.pulse.age()
+	}
 	h.Err = q.refuses(h)
 	h.Warnings = q.warnings(h)
 	return h
@@ -43,6 +52,11 @@ func (q *Quorum) Health() Health {
 func (q *Quorum) refuses(h Health) error {
 	switch {
 	case !h.HasLeader:
+		if q.pulse != nil {
+			if _, why, _ := q.pulse.look(); why != nil {
+				return why
+			}
+		}
 		return fmt.Errorf("%w: there is no leader", store.ErrUnavailable)
 	case q.alarmed():
 		return fmt.Errorf("%w: the database has reached its limit of %d MiB; delete what is not needed", store.ErrNoSpace, h.Quota>>20)
@@ -58,6 +72,27 @@ func (q *Quorum) warnings(h Health) []string {
 	if h.Free < 4*q.config.MinFree {
 		out = append(out, fmt.Sprintf("the disk is nearly full: %d MiB are free at %s; below %d MiB commits are refused",
 			h.Free>>20, q.config.DataDir, q.config.MinFree>>20))
+	}
+	if h.Voters%2 == 0 && h.Voters > 0 {
+		out = append(out, fmt.Sprintf("%d managers vote: no more of them may fail than of %d, and any of them can; add one, or remove one",
+			h.Voters, h.Voters-1))
+	}
+	return append(out, q.proxied()...)
+}
+
+// proxied warns where the environment would send what etcd says to the other managers through a proxy.
+func (q *Quorum) proxied() (out []string) {
+	if !q.config.Peer.set() {
+		return nil
+	}
+	for _, m := range q.known() {
+		req, err := http.NewRequest(http.MethodGet, m.URL, nil)
+		if err != nil || m.ID == uint64(q.server.MemberID()) {
+			continue
+		}
+		if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy != nil {
+			out = append(out, fmt.Sprintf("manager %s is called through the proxy %s; name %s in NO_PROXY", m.Name, proxy.Redacted(), req.URL.Hostname()))
+		}
 	}
 	return out
 }

@@ -91,6 +91,37 @@ func idle(t *testing.T, q *Quorum, length time.Duration) {
 	}
 }
 
+// Three idle members write nothing either; what they cost is told. WARREN_IDLE says for how long; default 20s.
+func TestThreeIdleWriteNothing(t *testing.T) {
+	c := newCluster(t, 3)
+	c.put(c.nodes[0], "web")
+	terms, _, _ := reigns(t, c.leader().Quorum)
+	<-terms
+	last, since := written(t), time.Now()
+	for range time.Tick(time.Second) { // what was written last reaches the disk
+		if now := written(t); now != last {
+			last, since = now, time.Now()
+		}
+		if time.Since(since) > 10*time.Second {
+			break
+		}
+	}
+	length := 20 * time.Second
+	if v, err := time.ParseDuration(os.Getenv("WARREN_IDLE")); err == nil {
+		length = v
+	}
+	idle(t, c.nodes[0].Quorum, length)
+}
+
+// A single member that may get others is ready for them all the time; what that costs is told.
+func TestIdleAloneWithAnAddress(t *testing.T) {
+	newCluster(t, 1)
+	cpu := processorTime(t)
+	length := 10 * time.Second
+	time.Sleep(length) // idling is what is tested
+	t.Logf("%.2f %% of a processor", 100*(processorTime(t)-cpu).Seconds()/length.Seconds())
+}
+
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()
 	data, err := os.ReadFile("/proc/self/stat")

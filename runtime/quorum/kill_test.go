@@ -35,6 +35,12 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+	if text := os.Getenv(childMember); text != "" {
+		if err := runMember(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	os.Exit(m.Run())
 }
 

@@ -24,6 +24,13 @@ type leader struct {
 	Nonce  string `json:"nonce"`
 }
 
+// claimAgain is how long to wait after a claim that failed.
+const claimAgain = 200 * time.Millisecond
+
+// errRaced means that the key was written since this member has seen it; a member that has just come to lead may not have
+// caught up with what its predecessor wrote.
+var errRaced = errors.New("the leader's key has changed meanwhile")
+
 // errDeposed is the cause of the context of a leader that is one no longer.
 var errDeposed = fmt.Errorf("deposed: %w", store.ErrFenced)
 
@@ -43,11 +50,13 @@ func (q *Quorum) Lead(ctx context.Context, fn func(context.Context, store.Store)
 		}
 		rev, err := q.claim(ctx)
 		if err != nil {
-			if err.Error() != told { // a full disk stays full for a while
+			if err.Error() != told && !errors.Is(err, errRaced) { // a full disk stays full for a while
 				q.log.Error(err, "Cannot take over as leader")
 			}
 			told = err.Error()
-			q.pause(ctx, time.Second)
+			if !errors.Is(err, errRaced) {
+				q.pause(ctx, claimAgain)
+			}
 			continue
 		}
 		q.log.Info("Leading", "revision", rev)
@@ -77,7 +86,8 @@ func (q *Quorum) elected(ctx context.Context) error {
 	}
 }
 
-// claim writes the leader's key and so ends what an earlier leader may still try to commit.
+// claim writes the leader's key and so ends what an earlier leader may still try to commit. It does so only over the key
+// that this member has seen, so that one that was away and does not know yet cannot take the lead from its successor.
 func (q *Quorum) claim(ctx context.Context) (store.Revision, error) {
 	if err := errors.Join(q.down(), q.gate()); err != nil {
 		return 0, err
@@ -86,9 +96,26 @@ func (q *Quorum) claim(ctx context.Context) (store.Revision, error) {
 	if err != nil {
 		return 0, err
 	}
-	resp, err := q.client.Put(ctx, leadKey, string(value))
+	ctx, release, err := q.attend(ctx)
 	if err != nil {
+		return 0, err
+	}
+	defer release()
+	seen, err := q.client.Get(ctx, leadKey, clientv3.WithSerializable(), clientv3.WithKeysOnly())
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", leadKey, err)
+	}
+	rev := int64(0)
+	for _, kv := range seen.Kvs {
+		rev = kv.ModRevision
+	}
+	resp, err := q.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(leadKey), "=", rev)).
+		Then(clientv3.OpPut(leadKey, string(value))).Commit()
+	switch {
+	case err != nil:
 		return 0, fmt.Errorf("write %s: %w", leadKey, err)
+	case !resp.Succeeded:
+		return 0, errRaced
 	}
 	return resp.Header.Revision, nil
 }

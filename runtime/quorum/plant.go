@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -17,12 +16,6 @@ import (
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/etcdstore"
 )
-
-// Exists tells whether a member has ever run in a directory.
-func Exists(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "member"))
-	return !errors.Is(err, os.ErrNotExist)
-}
 
 // Plant makes the directory of a new member, the only one of a new cluster, that holds objects with the uids and revisions which
 // they carry, at a revision that must be no lower than any of theirs. All history before it counts as compacted. It returns after
@@ -72,17 +65,17 @@ func sow(path string, all []meta.Object, rev store.Revision) error {
 			if err != nil {
 				return err
 			}
-			if err := keys.Put(place(kv.ModRevision, int64(i)), value); err != nil {
+			if err := keys.Put(entry(kv.ModRevision, int64(i)), value); err != nil {
 				return err
 			}
 		}
-		return errors.Join(about.Put([]byte("scheduledCompactRev"), place(rev, 0)), about.Put([]byte("finishedCompactRev"), place(rev, 0)))
+		return errors.Join(about.Put([]byte("scheduledCompactRev"), entry(rev, 0)), about.Put([]byte("finishedCompactRev"), entry(rev, 0)))
 	})
 	return errors.Join(err, db.Close())
 }
 
-// place is the entry of a revision; part tells several writes of one commit apart.
-func place(rev store.Revision, part int64) []byte {
+// entry is the key of a revision; part tells several writes of one commit apart.
+func entry(rev store.Revision, part int64) []byte {
 	out := binary.BigEndian.AppendUint64(nil, uint64(rev))
 	return binary.BigEndian.AppendUint64(append(out, '_'), uint64(part))
 }

@@ -1,7 +1,11 @@
 // Package quorum runs etcd inside this process and lends it out as a store.Store, plain or fenced by leadership.
 //
 // The member has no port and no socket: its only client is in this process, and a single member has no peers. Two nodes in
-// one network namespace cannot clash.
+// one network namespace cannot clash. Several members speak through the server of their node: see PeerConfig and Handler.
+// A member without an address (PeerConfig) costs nothing of what they need.
+//
+// Of several members a majority must be reachable for commits, and for reads through Store. Without it both fail soon with
+// store.ErrUnavailable; Local goes on to answer with what this member has, and Health says since when that may be old.
 //
 // An idle member writes nothing to disk. Nothing in here uses leases or periodic compaction; history is compacted when
 // enough of it has gathered, so only after writes. What etcd itself does periodically reads only.
@@ -16,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -23,6 +28,7 @@ import (
 
 	"github.com/go-logr/logr"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/config"
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 
@@ -45,6 +51,8 @@ type Config struct {
 	History int64
 	// MinFree is how many bytes must be free on the file system of DataDir for commits to be taken. Default 24 MiB.
 	MinFree int64
+	// Peer is set for a member that has others, or may get some.
+	Peer PeerConfig
 	// Done, if set, is told of every commit that ended: for metrics.
 	Done func(store.Outcome)
 }
@@ -63,6 +71,9 @@ var (
 	ErrClosed = errors.New("quorum is closed")
 	// ErrBroken means that etcd could not go on, and that only a new process can open its directory again.
 	ErrBroken = errors.New("quorum is broken until this process is replaced")
+	// ErrCorrupt means that the files of this member are damaged, or that it has other data than the others. While they have
+	// a majority nothing is lost: Remove it, empty its directory, and let it Join again.
+	ErrCorrupt = errors.New("the data of this manager is damaged")
 )
 
 // broken holds the directories whose files an ended member still holds open.
@@ -80,34 +91,134 @@ type Quorum struct {
 	leading atomic.Bool
 	tried   store.Revision // at which making room was last tried
 
+	// Of a member with an address only.
+	pulse     *pulse
+	caller    *http.Client
+	strangers sync.Map
+	readied   chan struct{}
+
 	end    sync.Once
 	done   chan struct{}
 	reason error // readable once done is closed
 }
 
-// Start runs a member of a cluster of one in DataDir, new or as it was left, and returns when it takes commits.
+// Start runs the member in DataDir, as it was left, or a new one, of a cluster of its own. A member that is alone takes
+// commits when Start returns. One of several runs then, and others can reach it through its Handler; it takes commits as soon
+// as a majority runs, for which nobody waits here: see Ready.
 // It fails with store.ErrNoSpace while the disk is full; nothing is left behind then, and it can be tried again.
 func Start(ctx context.Context, config Config) (*Quorum, error) {
-	config.defaults()
-	q := &Quorum{config: config, log: config.Log, done: make(chan struct{})}
-	if err := q.prepare(); err != nil {
+	q, err := newQuorum(config)
+	if err == nil {
+		err = q.prepare(nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("start quorum in %s: %w", config.DataDir, err)
 	}
-	q.shrink()
-	err := q.boot()
+	settings, err := q.settings()
 	if err == nil {
-		err = q.ready(ctx)
+		err = q.run(ctx, settings)
 	}
 	if err != nil {
 		q.Close()
 		return nil, fmt.Errorf("start quorum in %s: %w", config.DataDir, err)
 	}
-	q.client = v3client.New(q.server)
-	q.store = etcdstore.New(q.client, config.Kinds, etcdstore.Options{
-		Down: q.down, Gate: q.gate, Unreadable: q.unreadable, Expendable: config.Expendable, Done: config.Done,
-	})
-	q.tidying.Go(q.tidy)
 	return q, nil
+}
+
+func newQuorum(config Config) (*Quorum, error) {
+	config.defaults()
+	q := &Quorum{config: config, log: config.Log, done: make(chan struct{}), readied: make(chan struct{})}
+	if !config.Peer.set() {
+		return q, nil
+	}
+	err := config.Peer.check()
+	if err == nil {
+		q.caller, err = config.Peer.caller()
+	}
+	q.pulse = newPulse()
+	return q, err
+}
+
+// run starts etcd and all that goes with it.
+func (q *Quorum) run(ctx context.Context, settings config.ServerConfig) error {
+	if err := q.shrink(); err != nil {
+		return err
+	}
+	if err := q.boot(settings); err != nil {
+		return err
+	}
+	alone, err := q.ready(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !alone && !q.config.Peer.set():
+		return errors.New("this manager is one of several and needs an address; run it with --listen and --advertise")
+	}
+	q.client = v3client.New(q.server)
+	q.store = etcdstore.New(q.client, q.config.Kinds, etcdstore.Options{Down: q.down, Gate: q.gate, Attend: q.attend,
+		Unreadable: q.unreadable, Expendable: q.config.Expendable, Done: q.config.Done})
+	q.tidying.Go(q.tidy)
+	if q.config.Peer.set() {
+		q.tidying.Go(q.beats)
+		q.tidying.Go(func() { q.settle(alone) })
+	} else {
+		close(q.readied)
+	}
+	return nil
+}
+
+// settle does what is left to do once a majority runs, and sees when the others remove this member.
+func (q *Quorum) settle(alone bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var late sync.WaitGroup
+	defer late.Wait()
+	late.Go(func() {
+		select {
+		case <-q.server.StopNotify():
+			q.stop(ErrRemoved)
+		case <-q.done:
+		}
+		cancel()
+	})
+	if !alone {
+		if !q.caughtUp(ctx) {
+			return
+		}
+		if err := q.finish(); err != nil {
+			q.log.Error(err, "Cannot note that the first start is finished")
+			return
+		}
+	}
+	close(q.readied)
+	q.announce(ctx)
+	q.promote(ctx)
+}
+
+// caughtUp waits until a majority has answered this member, and so it has everything up to then. etcd's own word for that
+// comes up to seven seconds late when its message is lost because connections are still being made, so it is asked as well.
+func (q *Quorum) caughtUp(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered := make(chan struct{})
+	go func() {
+		for ctx.Err() == nil {
+			attempt, end := context.WithTimeout(ctx, attemptPatience)
+			_, err := q.client.Get(attempt, leadKey, clientv3.WithKeysOnly())
+			end()
+			if err == nil {
+				close(answered)
+				return
+			}
+			q.pause(ctx, retry)
+		}
+	}()
+	select {
+	case <-q.server.ReadyNotify():
+	case <-answered:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
 }
 
 func (c *Config) defaults() {
@@ -127,6 +238,13 @@ func (c *Config) defaults() {
 
 // Store returns the store without a fence, for everybody but the leader's controllers.
 func (q *Quorum) Store() store.Store { return q.store }
+
+// Local returns the store whose reads this member answers alone, with or without a majority: what it says may be old, see
+// Health. Commits through it are those of Store.
+func (q *Quorum) Local() store.Store { return q.store.Local() }
+
+// Ready is closed when this member has taken part in a majority since its start, and so has everything up to then.
+func (q *Quorum) Ready() <-chan struct{} { return q.readied }
 
 // Done is closed when the member has ended, by Close or because it broke.
 func (q *Quorum) Done() <-chan struct{} { return q.done }
@@ -185,7 +303,8 @@ func (q *Quorum) halt() bool {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		q.server.Stop()
+		q.resign()
+		q.server.HardStop()
 	}()
 	patience := closePatience
 	if errors.Is(q.reason, ErrBroken) {
@@ -196,5 +315,24 @@ func (q *Quorum) halt() bool {
 		return true
 	case <-time.After(patience):
 		return false
+	}
+}
+
+// resign hands the lead over before this member ends, if somebody is there to take it: nobody has to wait for an election.
+func (q *Quorum) resign() {
+	if q.pulse == nil || q.server.Leader() != q.server.MemberID() || errors.Is(q.reason, ErrBroken) {
+		return
+	}
+	var others []Member
+	for _, m := range q.called(context.Background(), q.known()) {
+		if m.ID != uint64(q.server.MemberID()) {
+			others = append(others, m)
+		}
+	}
+	if _, reachable := votes(others); reachable == 0 {
+		return
+	}
+	if err := q.handOver(context.Background(), others); err != nil {
+		q.log.Info("Could not hand over the lead", "cause", err.Error())
 	}
 }

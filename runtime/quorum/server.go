@@ -3,6 +3,7 @@ package quorum
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"expvar"
 	"fmt"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/features"
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -23,6 +25,10 @@ const (
 	// A member without peers has nobody to tell that it lives, so its clock may be slow: it costs processor time.
 	tick          = 500 // ms
 	electionTicks = 3
+	// One that has others says every tick that it lives. Who hears nothing for 8 to 15 ticks, by chance, asks for votes: the
+	// first of two after 1.0 s at the median. Less would take a card that is slow for a moment for a dead member.
+	peerTick          = 100 // ms
+	peerElectionTicks = 8
 	// nowhere is the address of a member without peers. Nothing listens there; etcd demands one.
 	nowhere = "http://127.0.0.1:0"
 	// largest is what one commit may weigh. The log's own limit is 10 MB an entry.
@@ -41,7 +47,7 @@ func (q *Quorum) settings() (config.ServerConfig, error) {
 		return config.ServerConfig{}, err
 	}
 	log := q.zap()
-	return config.ServerConfig{
+	c := config.ServerConfig{
 		Name: q.config.Name, DataDir: q.config.DataDir, PeerURLs: here, Logger: log,
 		// The token makes the ids of a new cluster unique. An existing directory has its own.
 		NewCluster: true, InitialClusterToken: rand.Text(), InitialPeerURLsMap: types.URLsMap{q.config.Name: here},
@@ -54,18 +60,21 @@ func (q *Quorum) settings() (config.ServerConfig, error) {
 		BackendBatchInterval: time.Second,
 		// No AutoCompaction: see tidy. No corruption checks: they run by the clock.
 		WarningApplyDuration: time.Second, WarningUnaryRequestDuration: 2 * time.Second,
-		StrictReconfigCheck: true, MaxLearners: 1, BcryptCost: 10, // nobody logs in; 0 would be warned of
+		// etcd would let five seconds pass before each change of the members. What it checks, Remove does.
+		StrictReconfigCheck: false, MaxLearners: learners, BcryptCost: 10, // nobody logs in; 0 would be warned of
 		V2Deprecation:     config.V2DeprDefault,
 		ServerFeatureGate: features.NewDefaultServerFeatureGate(q.config.Name, log),
-	}, nil
+	}
+	if q.config.Peer.set() {
+		c.TickMs, c.ElectionTicks = peerTick, peerElectionTicks
+		c.PeerTLSInfo, c.PeerURLs, err = q.config.Peer.etcd()
+		c.InitialPeerURLsMap = types.URLsMap{q.config.Name: c.PeerURLs}
+	}
+	return c, err
 }
 
 // boot opens the files and starts the server, in a goroutine of its own as etcd ends the one in which it fails fatally.
-func (q *Quorum) boot() error {
-	settings, err := q.settings()
-	if err != nil {
-		return err
-	}
+func (q *Quorum) boot(settings config.ServerConfig) error {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -74,43 +83,68 @@ func (q *Quorum) boot() error {
 				q.stop(fmt.Errorf("%w: etcd: %v", ErrBroken, r))
 			}
 		}()
-		server, err := etcdserver.NewServer(settings)
-		if err != nil {
-			q.stop(fmt.Errorf("etcd: %w", err))
-			return
+		if err := q.open(settings); err != nil {
+			q.stop(err)
 		}
-		server.Start()
-		q.server = server
 	}()
 	<-over
-	return q.Err()
+	return damaged(q.Err())
 }
 
-// ready waits until the member takes commits.
-func (q *Quorum) ready(ctx context.Context) error {
+func (q *Quorum) open(settings config.ServerConfig) error {
+	server, err := etcdserver.NewServer(settings)
+	if err != nil {
+		return fmt.Errorf("etcd: %w", err)
+	}
+	if settings.NewCluster && !settings.ForceNewCluster && len(server.Cluster().Members()) > 1 { // compare with the others before it takes part
+		if err := server.CorruptionChecker().InitialCheck(); err != nil {
+			return fmt.Errorf("%w: %w: %w", ErrBroken, ErrCorrupt, err)
+		}
+	}
+	server.Start()
+	q.server = server
+	return nil
+}
+
+// damaged adds the class to errors of etcd that mean damage.
+func damaged(err error) error {
+	if errors.Is(err, wal.ErrCRCMismatch) || errors.Is(err, walpb.ErrCRCMismatch) || errors.Is(err, wal.ErrFileNotFound) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// ready waits until the only member takes commits. Where it turns out to have others it returns false at once. The
+// database may be older than the log: that others were added may stand in the log only.
+func (q *Quorum) ready(ctx context.Context) (alone bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	go q.campaign(ctx)
+	others := make(chan struct{})
+	go q.campaign(ctx, others)
 	select {
 	case <-q.server.ReadyNotify():
-		return q.finish()
+		return true, q.finish()
+	case <-others:
+		return false, nil
 	case <-q.done:
-		return q.Err()
+		return false, q.Err()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for a leader: %w", ctx.Err())
+		return false, fmt.Errorf("wait for a leader: %w", ctx.Err())
 	}
 }
 
 // campaign makes the only member a leader at once, where raft would wait for up to two election timeouts that nobody else
 // takes the chance. The message is the one by which a leader hands over. It must not come before raft has counted as
-// applied what it found in its log: it would look through entries then that etcd may have dropped already, and panic.
-func (q *Quorum) campaign(ctx context.Context) {
-	if len(q.server.Cluster().Members()) != 1 {
-		return
-	}
+// applied what it found in its log: it would look through entries then that etcd may have dropped already, and panic. And
+// the log may name others.
+func (q *Quorum) campaign(ctx context.Context, others chan<- struct{}) {
 	id := uint64(q.server.MemberID())
 	for q.server.Leader() == 0 && ctx.Err() == nil && q.Err() == nil {
-		if s, ok := raftStatus(); ok && s.ID == id && s.Applied == s.GetCommit() {
+		if len(q.server.Cluster().Members()) > 1 {
+			close(others)
+			return
+		}
+		if s, ok := raftStatus(); ok && s.ID == id && s.Applied == s.GetCommit() && len(s.Config.Voters.IDs()) == 1 {
 			q.server.Process(ctx, &raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), From: &id, To: &id})
 		}
 		q.pause(ctx, time.Millisecond)

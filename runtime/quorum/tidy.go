@@ -90,16 +90,13 @@ func (q *Quorum) makeRoom(ctx context.Context) error {
 			return err
 		}
 	}
-	q.server.Backend().ForceCommit()
-	used := q.server.Backend().SizeInUse()
+	q.tidyOthers(ctx)
+	if err := q.defragment(); err != nil {
+		return fmt.Errorf("make room: %w", err)
+	}
+	used := q.server.Backend().SizeInUse() // before the database was written anew it counted what was just freed
 	if used > q.config.Quota*3/4 {
 		return fmt.Errorf("make room: %w: %d of %d MiB are in use; delete what is not needed", store.ErrNoSpace, used>>20, q.config.Quota>>20)
-	}
-	if err := q.room(used + q.config.MinFree); err != nil { // the database is written anew beside the old one
-		return fmt.Errorf("make room: %w", err)
-	}
-	if err := q.server.Defragment(); err != nil {
-		return fmt.Errorf("make room: %w", err)
 	}
 	if _, err := q.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
 		return fmt.Errorf("make room: end the alarm: %w", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -56,10 +57,21 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// harmless tells what etcd warns of at a start as long as its first entries, or its first snapshot, are not there yet.
+// quiet are beginnings of what etcd warns of and nobody needs to hear: at a start, that its first entries or its first
+// snapshot are not there yet; later, each connection to each member that is away. That a majority is, is told elsewhere.
+var quiet = []string{
+	"Failed to detect schema version", "failed to update storage version", "Failed to detect storage schema version",
+	"lost TCP streaming connection", "closed TCP streaming connection", "established TCP streaming connection",
+	"peer became inactive", "prober detected unhealthy status", "prober found high clock drift",
+	"failed to reach the peer URL", "failed to get version", "failed to send out heartbeat", "failed to find remote peer",
+	"waiting for ReadIndex response", "ignored out-of-date read index", "failed to publish local member",
+	"rejecting promote learner", "failed to promote a member", "leader failed to send out heartbeat",
+	"failed to get hashKV", "failed hash kv request", "cannot fetch hash from", "found different compact revision",
+	"stopped publish", "dropped internal Raft message", "timed out waiting for read index response",
+}
+
 func harmless(message string) bool {
-	return message == "Failed to detect schema version" || message == "failed to update storage version" ||
-		strings.HasPrefix(message, "Failed to detect storage schema version")
+	return slices.ContainsFunc(quiet, func(p string) bool { return strings.HasPrefix(message, p) })
 }
 
 // Sync implements zapcore.Core.

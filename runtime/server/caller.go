@@ -101,22 +101,30 @@ func subject(name string, organization []string) caller {
 	}
 }
 
-// permit refuses calls that are not for the caller.
-func (c caller) permit(method string) error {
+// permit refuses calls that are not for the caller. A manager may do all, since it keeps the store; but whether somebody is
+// one is up to the managers, and not to an old certificate: without that it is a worker.
+func (s *Server) permit(who caller, method string) error {
 	switch {
-	case slices.Contains(forAll, method), c.role == v1.RoleWorker && slices.Contains(forWorkers, method):
+	case slices.Contains(forAll, method), s.isManager(who):
 		return nil
-	case !c.role.OfPeople():
-		return c.refused(path.Base(method), "")
-	case slices.Contains(forUsers, method) && c.user:
+	case who.role == v1.RoleManager && slices.Contains(forNewcomers, method), who.node() && slices.Contains(forWorkers, method):
+		return nil
+	case who.user && who.role != "" && slices.Contains(forUsers, method):
 		return nil
 	}
 	takes := takes(method)
-	if c.role.AtLeast(takes) {
+	if who.role.AtLeast(takes) {
 		return nil
 	}
-	return c.refused(path.Base(method), takes)
+	return who.refused(path.Base(method), takes)
 }
+
+func (s *Server) isManager(c caller) bool {
+	return c.role == v1.RoleManager && s.config.Members != nil && s.config.Members.IsManager(c.name)
+}
+
+// node tells whether the caller is a machine.
+func (c caller) node() bool { return c.role == v1.RoleWorker || c.role == v1.RoleManager }
 
 // refused says what the caller may not do, and which role it takes.
 func (c caller) refused(what string, takes v1.Role) error {
@@ -136,13 +144,13 @@ func (c caller) refused(what string, takes v1.Role) error {
 func (s *Server) store(ctx context.Context) (store.Store, error) {
 	who := callerOf(ctx)
 	switch {
-	case who.role == v1.RoleAdmin:
+	case who.role == v1.RoleAdmin, s.isManager(who):
 		return s.config.Store, nil
 	case who.role.OfPeople():
 		return personal{s.config.Store, who, s.tellRefused}, nil
-	case who.role == v1.RoleWorker && s.config.Members != nil:
+	case who.node() && s.config.Members != nil:
 		return s.config.Members.Scope(who.name), nil
-	case who.role == v1.RoleWorker:
+	case who.node():
 		return nil, notServed("workers")
 	}
 	return nil, who.refused("the store", "")
@@ -157,23 +165,58 @@ func (s *Server) permitHTTP(h http.Handler) http.Handler {
 			fail(w, s.tellRefused(r.RemoteAddr, who.refused(r.URL.Path, "")))
 			return
 		}
-		h.ServeHTTP(w, r.WithContext(who.known(r.Context())))
+		ctx := store.OnStale(who.known(r.Context()), func(s store.Stale) { w.Header().Set("Warren-Stale", s.String()) })
+		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
 type connKey struct{}
 
 // markConn remembers for the requests of an HTTP connection which one that is.
-func markConn(ctx context.Context, c net.Conn) context.Context {
+func (s *Server) markConn(ctx context.Context, c net.Conn) context.Context {
+	if t := secretOf(c); t != nil && s.config.Peers.Conn != nil {
+		if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 && subject(certs[0].Subject.CommonName, certs[0].Subject.Organization).role == v1.RoleManager {
+			ctx = s.config.Peers.Conn(ctx, t)
+		}
+	}
 	return context.WithValue(markLocal(ctx, c), connKey{}, c)
+}
+
+// secretOf is what is below a connection that came by TLS, nil where it did not.
+func secretOf(c net.Conn) *tls.Conn {
+	if g, ok := c.(*greeted); ok {
+		t, _ := g.Conn.(*tls.Conn)
+		return t
+	}
+	return nil
+}
+
+// forPeers passes on what managers say to each other to keep the store; who may say it is decided there.
+func (s *Server) forPeers(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _ := r.Context().Value(connKey{}).(net.Conn)
+		t := secretOf(c)
+		if t == nil || s.config.Peers.For == nil || !s.config.Peers.For(r) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		state := t.ConnectionState()
+		r.TLS = &state // net/http does not see it behind the first bytes
+		if peers := s.config.Peers.Handler(); peers != nil {
+			peers.ServeHTTP(w, r)
+			return
+		}
+		fail(w, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable))
+	})
 }
 
 // callerOn tells who asks over HTTP.
 func (s *Server) callerOn(ctx context.Context) caller {
-	if g, ok := ctx.Value(connKey{}).(*greeted); ok {
-		if t, ok := g.Conn.(*tls.Conn); ok {
-			return s.holder(ctx, t.ConnectionState().PeerCertificates)
-		}
+	c, _ := ctx.Value(connKey{}).(net.Conn)
+	if t := secretOf(c); t != nil {
+		return s.holder(ctx, t.ConnectionState().PeerCertificates)
+	}
+	if g, ok := c.(*greeted); ok {
 		return caller{role: v1.RoleAdmin, name: local{uid: uidOf(g.Conn)}.name()}
 	}
 	return caller{}
@@ -190,7 +233,7 @@ func (s *Server) tellRefused(from string, err error) error {
 // permitCall and permitStream are the first that any call meets.
 func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (any, error) {
 	who := s.callerAt(ctx)
-	if err := who.permit(info.FullMethod); err != nil {
+	if err := s.permit(who, info.FullMethod); err != nil {
 		return nil, api.ToStatus(s.tellRefused(addressOf(ctx), err))
 	}
 	return do(who.known(ctx), r)
@@ -198,7 +241,7 @@ func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerIn
 
 func (s *Server) permitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) error {
 	who := s.callerAt(stream.Context())
-	if err := who.permit(info.FullMethod); err != nil {
+	if err := s.permit(who, info.FullMethod); err != nil {
 		return api.ToStatus(s.tellRefused(addressOf(stream.Context()), err))
 	}
 	return do(srv, knownStream{stream, who.known(stream.Context())})

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"warren.io/warren/runtime/server/api"
@@ -18,16 +19,26 @@ import (
 // guardCall keeps a panic in one call from ending the process, and makes its error one for the wire.
 func (s *Server) guardCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (out any, err error) {
 	defer s.contained(info.FullMethod, &err)
+	ctx = store.OnStale(ctx, func(w store.Stale) { _ = grpc.SetTrailer(ctx, metadata.Pairs(api.StaleTrailer, w.String())) })
 	out, err = do(ctx, r)
 	return out, wire(err)
 }
 
 func (s *Server) guardStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) (err error) {
 	defer s.contained(info.FullMethod, &err)
-	err = do(srv, stream)
+	err = do(srv, frank{stream, store.OnStale(stream.Context(), func(w store.Stale) { stream.SetTrailer(metadata.Pairs(api.StaleTrailer, w.String())) })})
 	s.tellSlow(err, info.FullMethod)
 	return wire(err)
 }
+
+// frank is a stream that says at its end that what came was old.
+type frank struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (f frank) Context() context.Context { return f.ctx }
 
 func (s *Server) tellSlow(err error, request string) {
 	if errors.Is(err, errSlow) {

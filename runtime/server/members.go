@@ -19,6 +19,10 @@ type (
 	LoggingIn = api.LoggingIn
 	LoggedIn  = api.LoggedIn
 	Pipe      = api.Pipe
+	Renewed   = api.Renewed
+	Place     = api.Place
+	// MemberState is what one manager knows of another.
+	MemberState = api.MemberState
 )
 
 // Members are the other nodes, from the side of a manager.
@@ -30,13 +34,21 @@ type Members interface {
 	// RenewUser makes a certificate for the user who asks.
 	RenewUser(ctx context.Context, user string, csr []byte) ([]byte, error)
 	// Renew makes a certificate for the node that asks.
-	Renew(ctx context.Context, node string, csr []byte) ([]byte, error)
+	Renew(ctx context.Context, node string, csr []byte) (Renewed, error)
 	// Heard is told of each sign of life.
 	Heard(node string)
 	// Reached takes a connection on which the API of a node answers. It is not used after it returned.
 	Reached(ctx context.Context, node string, c *Pipe) error
 	// Scope is the store as a worker sees and writes it.
 	Scope(node string) store.Store
+	// Place makes room among the managers for a node that may be one, at an address.
+	Place(ctx context.Context, node, address string, replace bool) (Place, error)
+	// IsManager tells whether a node is one of those that keep the store.
+	IsManager(node string) bool
+	// Relayed is told of signs of life that another manager heard. It fails where this one does not lead.
+	Relayed(nodes []string) error
+	// Managers tells how the managers are; with certain a majority confirms who they are.
+	Managers(ctx context.Context, certain bool) ([]MemberState, error)
 }
 
 // ForNode is the node that a call is for, "" for the one that is asked.
@@ -102,12 +114,42 @@ func (m members) Renew(ctx context.Context, r *api.RenewRequest) (*api.RenewResp
 	if err != nil {
 		return nil, err
 	}
-	who, renew := callerOf(ctx), desk.Renew
+	who := callerOf(ctx)
 	if who.user {
-		renew = desk.RenewUser
+		cert, err := desk.RenewUser(ctx, who.name, r.GetCsr())
+		return &api.RenewResponse{Certificate: cert}, err
 	}
-	cert, err := renew(ctx, who.name, r.GetCsr())
-	return &api.RenewResponse{Certificate: cert}, err
+	n, err := desk.Renew(ctx, who.name, r.GetCsr())
+	return &api.RenewResponse{Certificate: n.Certificate, Role: n.Role, Authority: n.Authority}, err
+}
+
+// Place implements the API.
+func (m members) Place(ctx context.Context, r *api.PlaceRequest) (*api.PlaceResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	p, err := desk.Place(ctx, callerOf(ctx).name, r.GetAddress(), r.GetReplace())
+	return &api.PlaceResponse{Id: p.ID, Peers: p.Peers}, err
+}
+
+// Relay implements the API.
+func (m members) Relay(_ context.Context, r *api.RelayRequest) (*api.RelayResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	return &api.RelayResponse{}, desk.Relayed(r.GetNodes())
+}
+
+// Managers implements the API.
+func (m members) Managers(ctx context.Context, r *api.ManagersRequest) (*api.ManagersResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	all, err := desk.Managers(ctx, r.GetCertain())
+	return api.ToManagers(all), err
 }
 
 // Heartbeat implements the API.

@@ -40,12 +40,23 @@ func (m fakeMembers) CreateToken(ctx context.Context, w TokenWish) (NewToken, er
 }
 
 func (m fakeMembers) Join(ctx context.Context, j Joining) (Joined, error) {
-	cert, role, err := m.Desk.Join(ctx, j.Token, j.Name, j.CSR)
+	cert, role, err := m.Desk.Join(ctx, j.Token, j.Name, j.Address, j.CSR)
 	return Joined{Certificate: cert, Cluster: "c", Role: string(role)}, err
 }
 
-func (m fakeMembers) Renew(ctx context.Context, node string, csr []byte) ([]byte, error) {
-	return m.Desk.Renew(ctx, node, v1.RoleWorker, csr)
+func (m fakeMembers) Renew(ctx context.Context, node string, csr []byte) (Renewed, error) {
+	cert, role, err := m.Desk.Renew(ctx, node, csr)
+	return Renewed{Certificate: cert, Role: string(role)}, err
+}
+
+func (fakeMembers) IsManager(node string) bool { return node == "m1" }
+
+func (fakeMembers) Relayed([]string) error { return nil }
+
+func (fakeMembers) Managers(context.Context, bool) ([]MemberState, error) { return nil, nil }
+
+func (fakeMembers) Place(_ context.Context, node, address string, _ bool) (Place, error) {
+	return Place{ID: 7, Peers: []string{node, address}}, nil
 }
 
 func (m fakeMembers) Login(ctx context.Context, l LoggingIn) (LoggedIn, error) {
@@ -146,7 +157,7 @@ func (c *cluster) joins(t *testing.T) {
 		t.Fatal(j, err)
 	}
 	dir := t.TempDir()
-	if err := a.Save(dir, j.Certificate); err != nil {
+	if err := a.Save(dir, j.Certificate, nil); err != nil {
 		t.Fatal(err)
 	}
 	if c.keys, err = identity.OpenNode(dir); err != nil {
@@ -270,7 +281,8 @@ func TestWorkerCallsOnlyWhatItNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := c.worker.Renew(t.Context(), csr)
+	renewed, err := c.worker.Renew(t.Context(), csr)
+	cert := renewed.Certificate
 	if err == nil {
 		err = c.keys.Renewed(cert)
 	}
@@ -394,7 +406,7 @@ func TestHolder(t *testing.T) {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	if err := (caller{}).permit(api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
+	if err := c.permit(caller{}, api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("nobody at all: %v", err)
 	}
 }

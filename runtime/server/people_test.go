@@ -75,7 +75,7 @@ func TestEveryMethodIsForSomebody(t *testing.T) {
 	for name, service := range f.grpc.GetServiceInfo() {
 		for _, m := range service.Methods {
 			method := "/" + name + "/" + m.Name
-			if !slices.Contains(slices.Concat(ranks, forAll, forWorkers, forUsers), method) {
+			if !slices.Contains(slices.Concat(ranks, forAll, forWorkers, forManagers, forUsers), method) {
 				t.Errorf("%s stands in no list of roles.go: say who may call it", method)
 			}
 			if n := len(slices.DeleteFunc(slices.Clone(ranks), func(x string) bool { return x != method })); n > 1 {
@@ -91,7 +91,7 @@ func TestEveryMethodIsForSomebody(t *testing.T) {
 		}
 	}
 	for _, role := range append(slices.Clone(v1.People), v1.RoleManager, v1.RoleWorker, "", "king") {
-		if (caller{role: role}).permit("/warren.v1.Warren/New") == nil {
+		if f.permit(caller{role: role}, "/warren.v1.Warren/New") == nil {
 			t.Errorf("%q may call what stands nowhere", role)
 		}
 	}
@@ -386,6 +386,31 @@ func csrOf(t *testing.T, name, text string) []byte {
 		t.Fatal(err)
 	}
 	return csr
+}
+
+// TestOperatorsMakeNoManagers: an operator cordons nodes, and decides not who keeps the store.
+func TestOperatorsMakeNoManagers(t *testing.T) {
+	c := newCluster(t, nil)
+	p := c.login(t, v1.RoleOperator, "otto")
+	change := func(s *grpcstore.Store, f func(*v1.Node)) error {
+		o, err := s.Get(t.Context(), meta.Key{Kind: "Node", Name: "w1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := o.Clone().(*v1.Node)
+		f(n)
+		_, err = s.Commit(t.Context(), put(n))
+		return err
+	}
+	if err := change(p.Store, func(n *v1.Node) { n.Spec.Unschedulable = true }); err != nil {
+		t.Errorf("cordon: %v", err)
+	}
+	if err := change(p.Store, func(n *v1.Node) { n.Spec.Role = v1.RoleManager }); !errors.Is(err, store.ErrForbidden) || !strings.Contains(err.Error(), "takes the role admin") {
+		t.Errorf("promote: %v", err)
+	}
+	if err := change(c.login(t, v1.RoleAdmin, "anna").Store, func(n *v1.Node) { n.Spec.Role = v1.RoleManager }); err != nil {
+		t.Errorf("an administrator: %v", err)
+	}
 }
 
 // TestUsersRenew: with the key that they have, and no other.

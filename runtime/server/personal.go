@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -94,7 +95,9 @@ func (p personal) narrow(changes []store.Change) []store.Change {
 
 // Commit implements store.Store. Nothing of it is done if one operation is not the person's to do.
 func (p personal) Commit(ctx context.Context, ops ...store.Op) (store.Revision, error) {
-	for _, op := range ops {
+	var err error
+	ops = slices.Clone(ops)
+	for i, op := range ops {
 		r := rightsOf(op.Key.Kind)
 		verb, takes := "see", r.see
 		switch op.Verb {
@@ -107,6 +110,30 @@ func (p personal) Commit(ctx context.Context, ops ...store.Op) (store.Revision, 
 		if !p.who.role.AtLeast(takes) {
 			return 0, p.refused(ctx, verb, op.Key)
 		}
+		if n, ok := op.Object.(*v1.Node); ok && op.Verb == store.Put && !p.who.role.AtLeast(v1.RoleAdmin) {
+			if ops[i].Guard, err = p.node(ctx, n, op.Guard); err != nil {
+				return 0, err
+			}
+		}
 	}
 	return p.Store.Commit(ctx, ops...)
+}
+
+// node refuses what makes a manager of a node, or a worker: who keeps the store is up to administrators. It returns the guard by
+// which the node is still what was looked at.
+func (p personal) node(ctx context.Context, n *v1.Node, guard store.Revision) (store.Revision, error) {
+	o, err := p.Store.Get(ctx, n.Key())
+	if errors.Is(err, store.ErrNotFound) {
+		return guard, nil // nobody makes nodes so
+	}
+	if err != nil {
+		return guard, err
+	}
+	if was := o.(*v1.Node); was.Spec.Role != n.Spec.Role {
+		return guard, p.tell(addressOf(ctx), p.who.refused("to change the role of node/"+n.Metadata.Name, v1.RoleAdmin))
+	}
+	if guard == store.Any {
+		guard = o.Meta().Revision
+	}
+	return guard, nil
 }

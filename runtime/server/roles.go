@@ -22,6 +22,12 @@ var (
 		api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 	}
 
+	// forNewcomers are those that a manager may make beside, which is not yet, or not any more, among those that keep the store.
+	forNewcomers = []string{api.Membership_Place_FullMethodName, api.Membership_Managers_FullMethodName}
+
+	// forManagers are of no one else; those that keep the store may call everything.
+	forManagers = []string{api.Membership_Place_FullMethodName, api.Membership_Relay_FullMethodName}
+
 	// forUsers are for all people who have logged in.
 	forUsers = []string{api.Membership_Renew_FullMethodName}
 
@@ -29,7 +35,7 @@ var (
 	forViewers = []string{
 		api.Warren_Get_FullMethodName, api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName,
 		api.Warren_Logs_FullMethodName, api.Warren_ListImages_FullMethodName, api.Warren_WatchPulls_FullMethodName, api.Warren_Usage_FullMethodName,
-		api.Warren_Info_FullMethodName, api.Warren_Graph_FullMethodName, api.Warren_Why_FullMethodName, api.Membership_Whoami_FullMethodName,
+		api.Warren_Info_FullMethodName, api.Warren_Graph_FullMethodName, api.Warren_Why_FullMethodName, api.Membership_Whoami_FullMethodName, api.Membership_Managers_FullMethodName,
 		healthpb.Health_Check_FullMethodName, healthpb.Health_Watch_FullMethodName, healthpb.Health_List_FullMethodName,
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName, reflectv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName,
 	}

@@ -60,6 +60,8 @@ type Config struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// Members are the other nodes; nil where there cannot be any.
 	Members Members
+	// Peers is what managers say to each other to keep the store.
+	Peers Peers
 	// Audit emits who changed what, oldest first.
 	Audit func(ctx context.Context, q AuditQuery, emit func(Change) error) error
 	// Metrics answers /metrics.
@@ -70,6 +72,13 @@ type Config struct {
 	Pprof http.Handler
 
 	Log logr.Logger
+}
+
+// Peers serves HTTP/1.1 between managers.
+type Peers struct {
+	For     func(*http.Request) bool                              // tells which requests are theirs, by the path
+	Handler func() http.Handler                                   // decides who may; nil while there is none
+	Conn    func(ctx context.Context, c net.Conn) context.Context // tunes a connection of theirs
 }
 
 // Bounds of a connection.
@@ -118,11 +127,11 @@ func New(c Config) *Server {
 	s.roll = &roll{store: c.Store, now: time.Now, stopping: s.stopping, running: &s.running, expel: s.Expel, ready: make(chan struct{}), early: map[string]bool{}}
 	s.grpc, s.lobby = newGRPC(s), newLobby(s)
 	s.http = &http.Server{
-		Handler:           s.contain(s.routes()),
+		Handler:           s.contain(s.forPeers(s.routes())),
 		ReadHeaderTimeout: helloWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaders,
-		ConnContext:       markConn,
+		ConnContext:       s.markConn,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections of others; panics are logged by contain
 	}
 	return s

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"warren.io/warren/apis/meta"
-	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
@@ -74,7 +73,7 @@ func TestExpiredCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := past.Renew(t.Context(), "w1", v1.RoleWorker, csr)
+	old, _, err := past.Renew(t.Context(), "w1", csr)
 	if err == nil {
 		err = c.keys.Renewed(old)
 	}

@@ -23,7 +23,9 @@ type actor struct {
 	make    func() []control.Controller
 	visible func(meta.Object) bool // nil: all
 	skew    time.Duration
+	lag     time.Duration // more than others have
 	cut     bool
+	asleep  bool // stopped by a signal
 	fenced  bool // a newer leader has taken over
 	loaded  bool
 	inbox   []store.Batch // in order; not yet seen by the engine
@@ -99,7 +101,7 @@ func (a *actor) deliver(b store.Batch) {
 	if len(b.Changes) == 0 {
 		return
 	}
-	at := a.w.now.Add(a.w.upTo(a.w.Lag))
+	at := a.w.now.Add(a.w.upTo(a.w.Lag) + a.lag)
 	if n := len(a.due); n > 0 && at.Before(a.due[n-1]) {
 		at = a.due[n-1] // a stream keeps its order
 	}
@@ -136,6 +138,9 @@ func (a *actor) knows(k meta.Key) bool {
 
 // dueAt tells whether the actor has something to do by now.
 func (a *actor) dueAt(now time.Time) bool {
+	if a.asleep {
+		return false
+	}
 	if !a.loaded {
 		return !a.cut
 	}
@@ -170,6 +175,9 @@ func (a *actor) step() {
 
 // arm sets a timer for the next thing that this actor will do by itself.
 func (a *actor) arm() {
+	if a.asleep {
+		return
+	}
 	var next time.Time
 	if at, ok := a.engine.Next(); a.loaded && ok {
 		next = at.Add(-a.skew)

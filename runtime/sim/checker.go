@@ -28,13 +28,14 @@ type checker struct {
 	wished   map[string]time.Time       // when somebody last changed what is wanted of a node
 	used     map[string]v1.ResourceList // reserved on each node by tasks that have not ended
 	ended    map[string]int             // how often the process of a task had been started when the task was given up
+	gone     map[string]time.Time       // when a task was marked for deletion or removed, by incarnation
 	authors  map[meta.Key]string        // who wrote an object last, where that was a controller that was told so
 }
 
 func newChecker(w *World) *checker {
 	c := &checker{w: w, services: map[string]*v1.Service{}, tasks: map[string]*v1.Task{}, nodes: map[string]*v1.Node{},
 		turned: map[string]time.Time{}, heard: map[string]time.Time{}, names: map[string]int64{}, slots: map[string]map[string]bool{}, wished: map[string]time.Time{},
-		used: map[string]v1.ResourceList{}, ended: map[string]int{}, authors: map[meta.Key]string{}}
+		used: map[string]v1.ResourceList{}, ended: map[string]int{}, gone: map[string]time.Time{}, authors: map[meta.Key]string{}}
 	c.times.Default()
 	return c
 }
@@ -113,11 +114,14 @@ func (c *checker) node(n *v1.Node) {
 	silent := c.w.now.Sub(c.heard[name])
 	switch n.Status.State {
 	case v1.NodeReady:
+		if unjudged := old == nil || old.Status.State == ""; unjudged {
+			silent = min(silent, c.w.now.Sub(c.w.leader.began)) // it made itself known while nobody looked
+		}
 		if silent >= time.Duration(c.times.SuspectAfter) {
 			c.w.fail("%s: called ready after %s of silence", n.Key(), silent)
 		}
 	case v1.NodeSuspect, v1.NodeDown:
-		silent += 2 * c.w.Skew // of the clock that says when the node made itself known
+		silent = min(silent, c.w.now.Sub(c.w.leader.began)) // each leader listens for a full grace
 		if silent < time.Duration(c.times.SuspectAfter) || n.Status.State == v1.NodeDown && silent < time.Duration(c.times.DownAfter) {
 			c.w.fail("%s: called %s after %s of silence", n.Key(), n.Status.State, silent)
 		}

@@ -6,25 +6,43 @@ import (
 	"warren.io/warren/apis/meta"
 )
 
-// Cut takes the link between a node and the store away for some time. One lost packet is as good as many.
+// Cut takes the link between a node and all managers away for some time. One lost packet is as good as many.
 func (w *World) Cut(node int, d time.Duration) {
 	n := w.nodes[node]
-	n.cutOff()
-	w.timers.set(w.now.Add(d), func() {
-		n.cut = false
-		n.relist() // the watch is gone
-	})
+	n.severed++
+	n.relink()
+	w.timers.set(w.now.Add(d), func() { n.severed--; n.relink() })
 }
 
-// CutLeader takes the leader's link away; nothing else can happen to it until it is back.
-func (w *World) CutLeader(d time.Duration) {
-	l := w.leader
-	l.cutOff()
-	w.timers.set(w.now.Add(d), func() { l.cut = false; l.relist() })
+// Flap cuts a node off and heals it again and again.
+func (w *World) Flap(node int, each, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	up := w.upTo(each)
+	w.Cut(node, up)
+	pause := up + w.upTo(each)
+	w.timers.set(w.now.Add(pause), func() { w.Flap(node, each, d-pause) })
 }
 
-// NewLeader lets another manager take over. The old one does not know until it tries to commit.
-func (w *World) NewLeader() { w.newLeader() }
+// some draws a number of nodes, half of them or so.
+func (w *World) some() (out []int) {
+	for i := range w.nodes {
+		if w.chance(500) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// NewLeader lets another manager take over though nothing is wrong with the leader, which does not know until it tries to
+// commit.
+func (w *World) NewLeader() {
+	if able := w.able(); w.quorate() {
+		w.newLeader(able[w.rng.IntN(len(able))])
+		w.turned()
+	}
+}
 
 // RestartAgent kills warren on a node and starts it again after a time; the containers go on.
 func (w *World) RestartAgent(node int, down time.Duration) { w.stop(w.nodes[node], down, false) }
@@ -47,11 +65,13 @@ func (w *World) stop(n *node, down time.Duration, power bool) {
 	}
 	n.boot()
 	w.timers.set(w.now.Add(down), func() {
-		n.off, n.cut = false, false
+		n.off = false
 		n.boot()
+		n.relink()
 		w.timers.set(w.now.Add(w.upTo(w.StepTime)), func() {
 			if !n.off {
 				n.machine.Looked()
+				n.linked = w.now
 			}
 		})
 	})

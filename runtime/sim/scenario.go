@@ -15,8 +15,12 @@ import (
 func Rough(seed uint64) *World {
 	n := 1 + int(seed%5)
 	room := v1.ResourceList{CPU: 4000, Memory: 4 << 30 / meta.Bytes(n), Pids: 1 << 20} // memory is scarce now and then
-	return New(Config{Seed: seed, Nodes: n, Lag: 200 * time.Millisecond, StepTime: time.Second, LostAnswers: 20, StartFails: 50,
-		Skew: 50 * time.Millisecond, Capacity: room})
+	c := Config{Seed: seed, Nodes: n, Lag: 200 * time.Millisecond, StepTime: time.Second, LostAnswers: 20, StartFails: 50,
+		Skew: 50 * time.Millisecond, Capacity: room, Managers: []int{1, 3, 3, 5}[seed/5%4], FollowerLag: time.Second, ManagerSkew: 50 * time.Millisecond}
+	if seed%7 == 0 { // somebody's clock says 1970
+		c.Skew, c.ManagerSkew = 24*time.Hour, 24*time.Hour
+	}
+	return New(c)
 }
 
 // Live lets people and faults do as they like for a time: services come, change, grow, shrink and go while links, agents,
@@ -27,7 +31,9 @@ func (w *World) Live(d time.Duration) error {
 	defer w.uncordonAll()
 	for end := w.now.Add(d); w.now.Before(end); {
 		if w.chance(500) {
-			w.act()
+			if w.quorate() {
+				w.act()
+			}
 		} else {
 			w.hurt()
 		}
@@ -136,24 +142,66 @@ func (w *World) must(op store.Op) {
 // hurt is one fault.
 func (w *World) hurt() {
 	n := w.rng.IntN(len(w.nodes))
-	switch w.rng.IntN(10) {
+	switch w.rng.IntN(14) {
 	case 0:
 		w.Cut(n, w.upTo(30*time.Second))
-	case 1:
-		w.CutLeader(w.upTo(3 * time.Second))
-	case 2:
-		w.NewLeader()
+	case 1, 2:
+		w.hurtManager(w.rng.IntN(len(w.managers)))
 	case 3:
-		w.RestartAgent(n, w.upTo(3*time.Second))
+		w.hurtManager(w.leads())
 	case 4:
+		w.NewLeader()
+	case 5:
+		w.RestartAgent(n, w.upTo(3*time.Second))
+	case 6:
 		w.Reboot(n, w.upTo(30*time.Second))
-	case 5, 6:
+	case 7, 8:
 		w.Crash(n, w.rng.IntN(2))
-	case 7:
-		w.LoseWatch(w.rng.IntN(len(w.actors)))
-	case 8:
-		w.EmptyView(n)
 	case 9:
+		w.LoseWatch(w.rng.IntN(len(w.actors)))
+	case 10:
+		w.EmptyView(n)
+	case 11:
 		w.Vanish(n)
+	case 12, 13:
+		w.disaster()
+	}
+}
+
+// hurtManager is one fault of a manager.
+func (w *World) hurtManager(i int) {
+	switch w.rng.IntN(4) {
+	case 0:
+		w.SplitManager(i, w.upTo(3*time.Second))
+	case 1:
+		w.SplitManager(i, w.upTo(30*time.Second))
+	case 2:
+		w.PauseManager(i, w.upTo(30*time.Second))
+	case 3:
+		w.KillManager(i, w.upTo(20*time.Second))
+	}
+}
+
+// disaster is much at once.
+func (w *World) disaster() {
+	switch w.rng.IntN(6) {
+	case 0:
+		for _, i := range w.some() {
+			w.Cut(i, w.upTo(40*time.Second))
+		}
+	case 1:
+		for _, i := range w.some() {
+			w.Reboot(i, w.upTo(40*time.Second))
+		}
+	case 2, 3:
+		for _, i := range w.some() {
+			w.Flap(i, 10*time.Second, w.upTo(time.Minute))
+		}
+	case 4:
+		w.ManagersLost(w.upTo(20 * time.Second))
+	case 5:
+		if w.chance(200) {
+			w.ManagersLost(2 * time.Minute)
+		}
 	}
 }

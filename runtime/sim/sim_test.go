@@ -2,8 +2,11 @@ package sim
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,14 +35,25 @@ func seeds(t *testing.T) (from, to uint64) {
 	return 1, n + 1
 }
 
+// TestSeeds lives through its clusters on all processors: each is one goroutine.
 func TestSeeds(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	from, to := seeds(t)
-	for seed := from; seed < to; seed++ {
-		w := Rough(seed)
-		if err := rough(w); err != nil {
-			t.Fatalf("%v\nagain: SEED=%d go test ./runtime/sim -run TestSeeds", err, seed)
-		}
+	began := time.Now()
+	var next atomic.Uint64
+	next.Store(from)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for seed := next.Add(1) - 1; seed < to && !t.Failed(); seed = next.Add(1) - 1 {
+				if err := rough(Rough(seed)); err != nil {
+					t.Errorf("%v\nagain: SEED=%d go test ./runtime/sim -run TestSeeds", err, seed)
+				}
+			}
+		})
 	}
+	all.Wait()
+	t.Logf("%.0f seeds a second on %d processors", float64(to-from)/time.Since(began).Seconds(), runtime.GOMAXPROCS(0))
 }
 
 // rough lives, lets all faults end, and demands that everything is as wanted and then stays silent for an hour.
@@ -167,6 +181,9 @@ func TestEndedStaysEnded(t *testing.T) {
 	w.Crash(0, 1)
 	settle(t, w, time.Minute)
 	w.Vanish(0)
+	if err := w.Run(10 * time.Second); err != nil { // time enough to start it
+		t.Fatal(err)
+	}
 	settle(t, w, time.Minute)
 	if st := w.check.services["once"].Status; st.Ready != 0 {
 		t.Fatalf("it runs again: %+v", st)

@@ -16,6 +16,7 @@ func (c *checker) task(name string, t *v1.Task) {
 	if old != nil {
 		c.leave(old)
 	}
+	c.part(old, t)
 	if t == nil {
 		c.removed(old)
 		delete(c.tasks, name)
@@ -97,7 +98,7 @@ func (c *checker) removed(t *v1.Task) {
 	if t == nil || len(t.Metadata.Finalizers) == 0 {
 		return
 	}
-	if c.nodes[t.Spec.Node] == nil || c.w.now.Sub(c.turned[t.Spec.Node]) <= c.w.Lag {
+	if c.nodes[t.Spec.Node] == nil || !c.known(c.turned[t.Spec.Node]) {
 		return // on a node that was removed, as far as the leader knows, it ends when that hears of it
 	}
 	if s, there := c.w.byName[t.Spec.Node].machine.Look(t.Metadata.Name); there && s.UID == t.Metadata.UID {
@@ -108,12 +109,12 @@ func (c *checker) removed(t *v1.Task) {
 func (c *checker) bound(t *v1.Task) {
 	n := c.nodes[t.Spec.Node]
 	// What the leader has not heard of yet it cannot heed.
-	known := n != nil && c.w.now.Sub(c.turned[t.Spec.Node]) > c.w.Lag
+	known := n != nil && c.known(c.turned[t.Spec.Node])
 	if n == nil || known && n.Status.State != v1.NodeReady {
 		c.w.fail("%s: bound to %s, which is not ready", t.Key(), t.Spec.Node)
 		return
 	}
-	if n.Spec.Unschedulable && t.Spec.OnlyNode == "" && c.w.now.Sub(c.wished[t.Spec.Node]) > c.w.Lag {
+	if n.Spec.Unschedulable && t.Spec.OnlyNode == "" && c.known(c.wished[t.Spec.Node]) {
 		c.w.fail("%s: bound to %s, which is cordoned", t.Key(), t.Spec.Node)
 	}
 	if only := t.Spec.OnlyNode; only != "" && only != t.Spec.Node {
@@ -165,7 +166,7 @@ func (c *checker) alone(t *v1.Task) {
 // drained tells whether a node is drained, as far as the leader can know.
 func (c *checker) drained(node string) bool {
 	n := c.nodes[node]
-	return n != nil && n.Spec.Drain != "" || c.w.now.Sub(c.wished[node]) <= c.w.Lag
+	return n != nil && n.Spec.Drain != "" || !c.known(c.wished[node])
 }
 
 func (c *checker) reserve(t *v1.Task, sign int64) {

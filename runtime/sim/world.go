@@ -27,8 +27,11 @@ type Config struct {
 	LostAnswers int
 	// StartFails is the chance that a process cannot be started, while Live lasts.
 	StartFails int
-	// Skew is by how much the clocks of nodes differ at most.
-	Skew time.Duration
+	// Skew is by how much the clocks of nodes differ at most from the world's, ManagerSkew those of managers.
+	Skew, ManagerSkew time.Duration
+	// Managers is how many there are; 0 is 1. FollowerLag is the most by which one hears of commits later than the first.
+	Managers    int
+	FollowerLag time.Duration
 	// Capacity of each node; the zero value means more than anyone needs.
 	Capacity v1.ResourceList
 	// Loose leaves out the costly checks, for large clusters.
@@ -49,10 +52,13 @@ type World struct {
 	byName map[string]*node
 	pushes map[string]int // how often each tag was moved
 	living bool           // faults that come by chance come now
-	leader *leader
-	check  *checker
-	hash   hash.Hash64
-	err    error
+	// managers hold the store; leader is the newest that was chosen, dead or alive.
+	managers []*member
+	leader   *leader
+	voting   bool
+	check    *checker
+	hash     hash.Hash64
+	err      error
 }
 
 // start is the time at which every world begins.
@@ -70,9 +76,12 @@ func New(c Config) *World {
 	cluster.SetDefaults()
 	w.store, w.sent = memstore.New(cluster), 1
 	w.check = newChecker(w)
-	w.newLeader()
+	w.newManagers()
 	for i := range c.Nodes {
 		w.newNode(fmt.Sprintf("n%03d", i+1))
+	}
+	if !c.Loose {
+		w.timers.set(w.now.Add(auditEvery), w.check.audit)
 	}
 	return w
 }
@@ -106,7 +115,7 @@ func (w *World) User(ops ...store.Op) error {
 	return err
 }
 
-// Run lets time pass.
+// Run lets time pass. Every few seconds the machines are looked at, too.
 func (w *World) Run(d time.Duration) error {
 	end := w.now.Add(d)
 	for w.err == nil {

@@ -38,6 +38,6 @@ func TestCases(t *testing.T) {
 	controltest.Run(t, func(t *testing.T, c *controltest.Case) control.Controller {
 		m := machine{c: c}
 		c.Decode(t, "refuse", &m.refuse)
-		return Controller{Node: "n1", Cluster: "x", Machine: m, Network: m, Pace: func(time.Duration) {}}
+		return Controller{Node: "n1", Cluster: "x", Machine: m, Network: m, Pace: func(time.Duration) {}, Role: v1.RoleWorker, Wish: func(v1.Role) {}}
 	})
 }

@@ -22,6 +22,10 @@ type Controller struct {
 	Cluster string // id of the cluster that this node belongs to
 	Machine host.Machine
 	Network host.Network
+	Role    v1.Role
+	Address string // HOST:PORT at which other nodes reach this one, if it listens
+	// Wish is told what this node shall be; "" is what it is.
+	Wish func(v1.Role)
 	// Pace is told how often this node shall give a sign of life.
 	Pace func(heartbeat time.Duration)
 }
@@ -31,7 +35,7 @@ func (Controller) Contract() control.Contract {
 	return control.Contract{
 		Name: Name, Runs: control.OnEveryNode,
 		Reads:  []control.Input{{Kind: "Node"}, {Kind: "Cluster"}},
-		Writes: []string{"Node", "Node.status.{os,arch,hostname,kernel,version,capacity}"},
+		Writes: []string{"Node", "Node.status.{os,arch,hostname,kernel,version,capacity,role,address}"},
 	}
 }
 
@@ -47,11 +51,12 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 	n, ok := control.Get[v1.Node](tx, c.Node)
 	if !ok {
 		n = meta.New[v1.Node](c.Node)
-		describe(n, c.Machine.Facts())
+		c.describe(n)
 		tx.Create(n)
 		return control.Result{}, nil
 	}
-	control.Modify(tx, n, func(n *v1.Node) { describe(n, c.Machine.Facts()) })
+	c.Wish(n.Spec.Role)
+	control.Modify(tx, n, c.describe)
 	if n.Status.Subnet == "" {
 		return control.Result{}, nil
 	}
@@ -65,7 +70,8 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 	return control.Result{}, nil
 }
 
-func describe(n *v1.Node, f host.Facts) {
-	s := &n.Status
+func (c Controller) describe(n *v1.Node) {
+	s, f := &n.Status, c.Machine.Facts()
+	s.Role, s.Address = c.Role, c.Address
 	s.OS, s.Arch, s.Hostname, s.Kernel, s.Version, s.Capacity = f.OS, f.Arch, f.Hostname, f.Kernel, f.Version, f.Capacity
 }

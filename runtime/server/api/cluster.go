@@ -7,6 +7,9 @@ import "time"
 // NodeHeader names in a call's metadata the node that it is for, where that is not the one that is asked.
 const NodeHeader = "warren-node"
 
+// StaleTrailer says at the end of an answer that it may be old, and why.
+const StaleTrailer = "warren-stale"
+
 // TokenWish asks for a token.
 type TokenWish struct {
 	Role string
@@ -27,6 +30,7 @@ type NewToken struct {
 type Joining struct {
 	Token, Name string
 	CSR         []byte // PKCS #10, DER
+	Address     string // HOST:PORT at which managers reach it; needed to become one
 }
 
 // Joined is what it gets.
@@ -34,6 +38,48 @@ type Joined struct {
 	Certificate []byte // DER
 	Cluster     string // id
 	Role        string
+	Authority   []byte   // of a manager: the key of the authority, DER
+	Managers    []string // HOST:PORT
+}
+
+// Renewed is a new certificate.
+type Renewed struct {
+	Certificate []byte // DER
+	Role        string // which may be another than that of the old one
+	Authority   []byte // of a manager: the key of the authority, DER
+}
+
+// Place is room for a new member among those that keep the store.
+type Place struct {
+	ID    uint64
+	Peers []string // HOST:PORT of the other members
+}
+
+// MemberState is what one manager knows of another, or of itself.
+type MemberState struct {
+	Name      string `json:"name"`
+	Address   string `json:"address,omitempty"` // HOST:PORT
+	Leader    bool   `json:"leader"`
+	Voter     bool   `json:"voter"` // false while it is receiving the store
+	Reachable bool   `json:"reachable"`
+	Detail    string `json:"detail,omitempty"` // of the one that was asked: what is wrong, or will be
+}
+
+// ToManagers makes an answer for the wire.
+func ToManagers(all []MemberState) *ManagersResponse {
+	r := &ManagersResponse{}
+	for _, m := range all {
+		r.Managers = append(r.Managers, &Manager{Name: m.Name, Address: m.Address, Leader: m.Leader, Voter: m.Voter, Reachable: m.Reachable, Detail: m.Detail})
+	}
+	return r
+}
+
+// States is the answer as the rest of Warren knows it.
+func (r *ManagersResponse) States() (out []MemberState) {
+	for _, m := range r.GetManagers() {
+		out = append(out, MemberState{Name: m.GetName(), Address: m.GetAddress(), Leader: m.GetLeader(), Voter: m.GetVoter(), Reachable: m.GetReachable(), Detail: m.GetDetail()})
+	}
+	return out
 }
 
 // ToTokenWish makes a request for the wire.
@@ -57,19 +103,21 @@ func (r *CreateTokenResponse) New() NewToken {
 }
 
 // ToJoining makes a request for the wire.
-func ToJoining(j Joining) *JoinRequest { return &JoinRequest{Token: j.Token, Name: j.Name, Csr: j.CSR} }
+func ToJoining(j Joining) *JoinRequest {
+	return &JoinRequest{Token: j.Token, Name: j.Name, Csr: j.CSR, Address: j.Address}
+}
 
 // Joining is the request as the rest of Warren knows it.
 func (r *JoinRequest) Joining() Joining {
-	return Joining{Token: r.GetToken(), Name: r.GetName(), CSR: r.GetCsr()}
+	return Joining{Token: r.GetToken(), Name: r.GetName(), CSR: r.GetCsr(), Address: r.GetAddress()}
 }
 
 // ToJoined makes an answer for the wire.
 func ToJoined(j Joined) *JoinResponse {
-	return &JoinResponse{Certificate: j.Certificate, Cluster: j.Cluster, Role: j.Role}
+	return &JoinResponse{Certificate: j.Certificate, Cluster: j.Cluster, Role: j.Role, Authority: j.Authority, Managers: j.Managers}
 }
 
 // Joined is the answer as the rest of Warren knows it.
 func (r *JoinResponse) Joined() Joined {
-	return Joined{Certificate: r.GetCertificate(), Cluster: r.GetCluster(), Role: r.GetRole()}
+	return Joined{Certificate: r.GetCertificate(), Cluster: r.GetCluster(), Role: r.GetRole(), Authority: r.GetAuthority(), Managers: r.GetManagers()}
 }

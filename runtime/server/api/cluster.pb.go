@@ -386,8 +386,9 @@ func (x *WhoamiResponse) GetUser() bool {
 type JoinRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // of the node
-	Csr           []byte                 `protobuf:"bytes,3,opt,name=csr,proto3" json:"csr,omitempty"`   // PKCS #10, DER
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`       // of the node
+	Csr           []byte                 `protobuf:"bytes,3,opt,name=csr,proto3" json:"csr,omitempty"`         // PKCS #10, DER
+	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // HOST:PORT at which managers will reach it; needed to become one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -443,11 +444,20 @@ func (x *JoinRequest) GetCsr() []byte {
 	return nil
 }
 
+func (x *JoinRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 type JoinResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
 	Cluster       string                 `protobuf:"bytes,2,opt,name=cluster,proto3" json:"cluster,omitempty"`         // id
 	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	Authority     []byte                 `protobuf:"bytes,4,opt,name=authority,proto3" json:"authority,omitempty"` // of a manager: the key of the authority, DER
+	Managers      []string               `protobuf:"bytes,5,rep,name=managers,proto3" json:"managers,omitempty"`   // HOST:PORT
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -503,6 +513,20 @@ func (x *JoinResponse) GetRole() string {
 	return ""
 }
 
+func (x *JoinResponse) GetAuthority() []byte {
+	if x != nil {
+		return x.Authority
+	}
+	return nil
+}
+
+func (x *JoinResponse) GetManagers() []string {
+	if x != nil {
+		return x.Managers
+	}
+	return nil
+}
+
 type RenewRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Csr           []byte                 `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
@@ -550,6 +574,8 @@ func (x *RenewRequest) GetCsr() []byte {
 type RenewResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`           // which may have changed
+	Authority     []byte                 `protobuf:"bytes,3,opt,name=authority,proto3" json:"authority,omitempty"` // of a manager
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -587,6 +613,20 @@ func (*RenewResponse) Descriptor() ([]byte, []int) {
 func (x *RenewResponse) GetCertificate() []byte {
 	if x != nil {
 		return x.Certificate
+	}
+	return nil
+}
+
+func (x *RenewResponse) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RenewResponse) GetAuthority() []byte {
+	if x != nil {
+		return x.Authority
 	}
 	return nil
 }
@@ -707,6 +747,362 @@ func (x *ReachPiece) GetData() []byte {
 	return nil
 }
 
+type PlaceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`  // HOST:PORT
+	Replace       bool                   `protobuf:"varint,2,opt,name=replace,proto3" json:"replace,omitempty"` // what was there before has lost its data
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceRequest) Reset() {
+	*x = PlaceRequest{}
+	mi := &file_cluster_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceRequest) ProtoMessage() {}
+
+func (x *PlaceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceRequest.ProtoReflect.Descriptor instead.
+func (*PlaceRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PlaceRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *PlaceRequest) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+type PlaceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Peers         []string               `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"` // HOST:PORT
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceResponse) Reset() {
+	*x = PlaceResponse{}
+	mi := &file_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceResponse) ProtoMessage() {}
+
+func (x *PlaceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceResponse.ProtoReflect.Descriptor instead.
+func (*PlaceResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PlaceResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *PlaceResponse) GetPeers() []string {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+type RelayRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []string               `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRequest) Reset() {
+	*x = RelayRequest{}
+	mi := &file_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRequest) ProtoMessage() {}
+
+func (x *RelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
+func (*RelayRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RelayRequest) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+type RelayResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayResponse) Reset() {
+	*x = RelayResponse{}
+	mi := &file_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayResponse) ProtoMessage() {}
+
+func (x *RelayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayResponse.ProtoReflect.Descriptor instead.
+func (*RelayResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+type ManagersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certain       bool                   `protobuf:"varint,1,opt,name=certain,proto3" json:"certain,omitempty"` // a majority confirms who they are; without that, what the one that is asked knows
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManagersRequest) Reset() {
+	*x = ManagersRequest{}
+	mi := &file_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManagersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManagersRequest) ProtoMessage() {}
+
+func (x *ManagersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManagersRequest.ProtoReflect.Descriptor instead.
+func (*ManagersRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ManagersRequest) GetCertain() bool {
+	if x != nil {
+		return x.Certain
+	}
+	return false
+}
+
+type ManagersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Managers      []*Manager             `protobuf:"bytes,1,rep,name=managers,proto3" json:"managers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManagersResponse) Reset() {
+	*x = ManagersResponse{}
+	mi := &file_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManagersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManagersResponse) ProtoMessage() {}
+
+func (x *ManagersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManagersResponse.ProtoReflect.Descriptor instead.
+func (*ManagersResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ManagersResponse) GetManagers() []*Manager {
+	if x != nil {
+		return x.Managers
+	}
+	return nil
+}
+
+type Manager struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Leader        bool                   `protobuf:"varint,3,opt,name=leader,proto3" json:"leader,omitempty"`
+	Voter         bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
+	Reachable     bool                   `protobuf:"varint,5,opt,name=reachable,proto3" json:"reachable,omitempty"`
+	Detail        string                 `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"` // of the one that was asked: what is wrong, or will be
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Manager) Reset() {
+	*x = Manager{}
+	mi := &file_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Manager) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Manager) ProtoMessage() {}
+
+func (x *Manager) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Manager.ProtoReflect.Descriptor instead.
+func (*Manager) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Manager) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Manager) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Manager) GetLeader() bool {
+	if x != nil {
+		return x.Leader
+	}
+	return false
+}
+
+func (x *Manager) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
+func (x *Manager) GetReachable() bool {
+	if x != nil {
+		return x.Reachable
+	}
+	return false
+}
+
+func (x *Manager) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 var File_cluster_proto protoreflect.FileDescriptor
 
 const file_cluster_proto_rawDesc = "" +
@@ -735,24 +1131,49 @@ const file_cluster_proto_rawDesc = "" +
 	"\x0eWhoamiResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\bR\x04user\"I\n" +
+	"\x04user\x18\x03 \x01(\bR\x04user\"c\n" +
 	"\vJoinRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
-	"\x03csr\x18\x03 \x01(\fR\x03csr\"^\n" +
+	"\x03csr\x18\x03 \x01(\fR\x03csr\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"\x98\x01\n" +
 	"\fJoinResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x12\n" +
-	"\x04role\x18\x03 \x01(\tR\x04role\" \n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x1c\n" +
+	"\tauthority\x18\x04 \x01(\fR\tauthority\x12\x1a\n" +
+	"\bmanagers\x18\x05 \x03(\tR\bmanagers\" \n" +
 	"\fRenewRequest\x12\x10\n" +
-	"\x03csr\x18\x01 \x01(\fR\x03csr\"1\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\"c\n" +
 	"\rRenewResponse\x12 \n" +
-	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\x12\n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1c\n" +
+	"\tauthority\x18\x03 \x01(\fR\tauthority\"\x12\n" +
 	"\x10HeartbeatRequest\"\x13\n" +
 	"\x11HeartbeatResponse\" \n" +
 	"\n" +
 	"ReachPiece\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xd1\x03\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"B\n" +
+	"\fPlaceRequest\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
+	"\areplace\x18\x02 \x01(\bR\areplace\"5\n" +
+	"\rPlaceResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05peers\x18\x02 \x03(\tR\x05peers\"$\n" +
+	"\fRelayRequest\x12\x14\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\"\x0f\n" +
+	"\rRelayResponse\"+\n" +
+	"\x0fManagersRequest\x12\x18\n" +
+	"\acertain\x18\x01 \x01(\bR\acertain\"B\n" +
+	"\x10ManagersResponse\x12.\n" +
+	"\bmanagers\x18\x01 \x03(\v2\x12.warren.v1.ManagerR\bmanagers\"\x9b\x01\n" +
+	"\aManager\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06leader\x18\x03 \x01(\bR\x06leader\x12\x14\n" +
+	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x1c\n" +
+	"\treachable\x18\x05 \x01(\bR\treachable\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail2\x8e\x05\n" +
 	"\n" +
 	"Membership\x12L\n" +
 	"\vCreateToken\x12\x1d.warren.v1.CreateTokenRequest\x1a\x1e.warren.v1.CreateTokenResponse\x127\n" +
@@ -761,7 +1182,10 @@ const file_cluster_proto_rawDesc = "" +
 	"\x06Whoami\x12\x18.warren.v1.WhoamiRequest\x1a\x19.warren.v1.WhoamiResponse\x12:\n" +
 	"\x05Renew\x12\x17.warren.v1.RenewRequest\x1a\x18.warren.v1.RenewResponse\x12J\n" +
 	"\tHeartbeat\x12\x1b.warren.v1.HeartbeatRequest\x1a\x1c.warren.v1.HeartbeatResponse(\x010\x01\x129\n" +
-	"\x05Reach\x12\x15.warren.v1.ReachPiece\x1a\x15.warren.v1.ReachPiece(\x010\x01B)Z'warren.io/warren/runtime/server/api;apib\x06proto3"
+	"\x05Reach\x12\x15.warren.v1.ReachPiece\x1a\x15.warren.v1.ReachPiece(\x010\x01\x12:\n" +
+	"\x05Place\x12\x17.warren.v1.PlaceRequest\x1a\x18.warren.v1.PlaceResponse\x12:\n" +
+	"\x05Relay\x12\x17.warren.v1.RelayRequest\x1a\x18.warren.v1.RelayResponse\x12C\n" +
+	"\bManagers\x12\x1a.warren.v1.ManagersRequest\x1a\x1b.warren.v1.ManagersResponseB)Z'warren.io/warren/runtime/server/api;apib\x06proto3"
 
 var (
 	file_cluster_proto_rawDescOnce sync.Once
@@ -775,7 +1199,7 @@ func file_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_proto_rawDescData
 }
 
-var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_cluster_proto_goTypes = []any{
 	(*CreateTokenRequest)(nil),  // 0: warren.v1.CreateTokenRequest
 	(*CreateTokenResponse)(nil), // 1: warren.v1.CreateTokenResponse
@@ -790,27 +1214,41 @@ var file_cluster_proto_goTypes = []any{
 	(*HeartbeatRequest)(nil),    // 10: warren.v1.HeartbeatRequest
 	(*HeartbeatResponse)(nil),   // 11: warren.v1.HeartbeatResponse
 	(*ReachPiece)(nil),          // 12: warren.v1.ReachPiece
+	(*PlaceRequest)(nil),        // 13: warren.v1.PlaceRequest
+	(*PlaceResponse)(nil),       // 14: warren.v1.PlaceResponse
+	(*RelayRequest)(nil),        // 15: warren.v1.RelayRequest
+	(*RelayResponse)(nil),       // 16: warren.v1.RelayResponse
+	(*ManagersRequest)(nil),     // 17: warren.v1.ManagersRequest
+	(*ManagersResponse)(nil),    // 18: warren.v1.ManagersResponse
+	(*Manager)(nil),             // 19: warren.v1.Manager
 }
 var file_cluster_proto_depIdxs = []int32{
-	0,  // 0: warren.v1.Membership.CreateToken:input_type -> warren.v1.CreateTokenRequest
-	6,  // 1: warren.v1.Membership.Join:input_type -> warren.v1.JoinRequest
-	2,  // 2: warren.v1.Membership.Login:input_type -> warren.v1.LoginRequest
-	4,  // 3: warren.v1.Membership.Whoami:input_type -> warren.v1.WhoamiRequest
-	8,  // 4: warren.v1.Membership.Renew:input_type -> warren.v1.RenewRequest
-	10, // 5: warren.v1.Membership.Heartbeat:input_type -> warren.v1.HeartbeatRequest
-	12, // 6: warren.v1.Membership.Reach:input_type -> warren.v1.ReachPiece
-	1,  // 7: warren.v1.Membership.CreateToken:output_type -> warren.v1.CreateTokenResponse
-	7,  // 8: warren.v1.Membership.Join:output_type -> warren.v1.JoinResponse
-	3,  // 9: warren.v1.Membership.Login:output_type -> warren.v1.LoginResponse
-	5,  // 10: warren.v1.Membership.Whoami:output_type -> warren.v1.WhoamiResponse
-	9,  // 11: warren.v1.Membership.Renew:output_type -> warren.v1.RenewResponse
-	11, // 12: warren.v1.Membership.Heartbeat:output_type -> warren.v1.HeartbeatResponse
-	12, // 13: warren.v1.Membership.Reach:output_type -> warren.v1.ReachPiece
-	7,  // [7:14] is the sub-list for method output_type
-	0,  // [0:7] is the sub-list for method input_type
-	0,  // [0:0] is the sub-list for extension type_name
-	0,  // [0:0] is the sub-list for extension extendee
-	0,  // [0:0] is the sub-list for field type_name
+	19, // 0: warren.v1.ManagersResponse.managers:type_name -> warren.v1.Manager
+	0,  // 1: warren.v1.Membership.CreateToken:input_type -> warren.v1.CreateTokenRequest
+	6,  // 2: warren.v1.Membership.Join:input_type -> warren.v1.JoinRequest
+	2,  // 3: warren.v1.Membership.Login:input_type -> warren.v1.LoginRequest
+	4,  // 4: warren.v1.Membership.Whoami:input_type -> warren.v1.WhoamiRequest
+	8,  // 5: warren.v1.Membership.Renew:input_type -> warren.v1.RenewRequest
+	10, // 6: warren.v1.Membership.Heartbeat:input_type -> warren.v1.HeartbeatRequest
+	12, // 7: warren.v1.Membership.Reach:input_type -> warren.v1.ReachPiece
+	13, // 8: warren.v1.Membership.Place:input_type -> warren.v1.PlaceRequest
+	15, // 9: warren.v1.Membership.Relay:input_type -> warren.v1.RelayRequest
+	17, // 10: warren.v1.Membership.Managers:input_type -> warren.v1.ManagersRequest
+	1,  // 11: warren.v1.Membership.CreateToken:output_type -> warren.v1.CreateTokenResponse
+	7,  // 12: warren.v1.Membership.Join:output_type -> warren.v1.JoinResponse
+	3,  // 13: warren.v1.Membership.Login:output_type -> warren.v1.LoginResponse
+	5,  // 14: warren.v1.Membership.Whoami:output_type -> warren.v1.WhoamiResponse
+	9,  // 15: warren.v1.Membership.Renew:output_type -> warren.v1.RenewResponse
+	11, // 16: warren.v1.Membership.Heartbeat:output_type -> warren.v1.HeartbeatResponse
+	12, // 17: warren.v1.Membership.Reach:output_type -> warren.v1.ReachPiece
+	14, // 18: warren.v1.Membership.Place:output_type -> warren.v1.PlaceResponse
+	16, // 19: warren.v1.Membership.Relay:output_type -> warren.v1.RelayResponse
+	18, // 20: warren.v1.Membership.Managers:output_type -> warren.v1.ManagersResponse
+	11, // [11:21] is the sub-list for method output_type
+	1,  // [1:11] is the sub-list for method input_type
+	1,  // [1:1] is the sub-list for extension type_name
+	1,  // [1:1] is the sub-list for extension extendee
+	0,  // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_cluster_proto_init() }
@@ -824,7 +1262,7 @@ func file_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_proto_rawDesc), len(file_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

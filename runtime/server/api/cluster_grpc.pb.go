@@ -28,6 +28,9 @@ const (
 	Membership_Renew_FullMethodName       = "/warren.v1.Membership/Renew"
 	Membership_Heartbeat_FullMethodName   = "/warren.v1.Membership/Heartbeat"
 	Membership_Reach_FullMethodName       = "/warren.v1.Membership/Reach"
+	Membership_Place_FullMethodName       = "/warren.v1.Membership/Place"
+	Membership_Relay_FullMethodName       = "/warren.v1.Membership/Relay"
+	Membership_Managers_FullMethodName    = "/warren.v1.Membership/Managers"
 )
 
 // MembershipClient is the client API for Membership service.
@@ -50,6 +53,12 @@ type MembershipClient interface {
 	Heartbeat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HeartbeatRequest, HeartbeatResponse], error)
 	// Reach carries a connection the other way: the manager asks, the node's own API answers.
 	Reach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReachPiece, ReachPiece], error)
+	// Place makes room for the caller among the managers that keep the store.
+	Place(ctx context.Context, in *PlaceRequest, opts ...grpc.CallOption) (*PlaceResponse, error)
+	// Relay passes signs of life on to the leader; it fails at once where that is somebody else.
+	Relay(ctx context.Context, in *RelayRequest, opts ...grpc.CallOption) (*RelayResponse, error)
+	// Managers tells how the managers are.
+	Managers(ctx context.Context, in *ManagersRequest, opts ...grpc.CallOption) (*ManagersResponse, error)
 }
 
 type membershipClient struct {
@@ -136,6 +145,36 @@ func (c *membershipClient) Reach(ctx context.Context, opts ...grpc.CallOption) (
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Membership_ReachClient = grpc.BidiStreamingClient[ReachPiece, ReachPiece]
 
+func (c *membershipClient) Place(ctx context.Context, in *PlaceRequest, opts ...grpc.CallOption) (*PlaceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlaceResponse)
+	err := c.cc.Invoke(ctx, Membership_Place_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *membershipClient) Relay(ctx context.Context, in *RelayRequest, opts ...grpc.CallOption) (*RelayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RelayResponse)
+	err := c.cc.Invoke(ctx, Membership_Relay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *membershipClient) Managers(ctx context.Context, in *ManagersRequest, opts ...grpc.CallOption) (*ManagersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ManagersResponse)
+	err := c.cc.Invoke(ctx, Membership_Managers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MembershipServer is the server API for Membership service.
 // All implementations must embed UnimplementedMembershipServer
 // for forward compatibility.
@@ -156,6 +195,12 @@ type MembershipServer interface {
 	Heartbeat(grpc.BidiStreamingServer[HeartbeatRequest, HeartbeatResponse]) error
 	// Reach carries a connection the other way: the manager asks, the node's own API answers.
 	Reach(grpc.BidiStreamingServer[ReachPiece, ReachPiece]) error
+	// Place makes room for the caller among the managers that keep the store.
+	Place(context.Context, *PlaceRequest) (*PlaceResponse, error)
+	// Relay passes signs of life on to the leader; it fails at once where that is somebody else.
+	Relay(context.Context, *RelayRequest) (*RelayResponse, error)
+	// Managers tells how the managers are.
+	Managers(context.Context, *ManagersRequest) (*ManagersResponse, error)
 	mustEmbedUnimplementedMembershipServer()
 }
 
@@ -186,6 +231,15 @@ func (UnimplementedMembershipServer) Heartbeat(grpc.BidiStreamingServer[Heartbea
 }
 func (UnimplementedMembershipServer) Reach(grpc.BidiStreamingServer[ReachPiece, ReachPiece]) error {
 	return status.Error(codes.Unimplemented, "method Reach not implemented")
+}
+func (UnimplementedMembershipServer) Place(context.Context, *PlaceRequest) (*PlaceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Place not implemented")
+}
+func (UnimplementedMembershipServer) Relay(context.Context, *RelayRequest) (*RelayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Relay not implemented")
+}
+func (UnimplementedMembershipServer) Managers(context.Context, *ManagersRequest) (*ManagersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Managers not implemented")
 }
 func (UnimplementedMembershipServer) mustEmbedUnimplementedMembershipServer() {}
 func (UnimplementedMembershipServer) testEmbeddedByValue()                    {}
@@ -312,6 +366,60 @@ func _Membership_Reach_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Membership_ReachServer = grpc.BidiStreamingServer[ReachPiece, ReachPiece]
 
+func _Membership_Place_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlaceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MembershipServer).Place(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Membership_Place_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MembershipServer).Place(ctx, req.(*PlaceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Membership_Relay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RelayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MembershipServer).Relay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Membership_Relay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MembershipServer).Relay(ctx, req.(*RelayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Membership_Managers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ManagersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MembershipServer).Managers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Membership_Managers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MembershipServer).Managers(ctx, req.(*ManagersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Membership_ServiceDesc is the grpc.ServiceDesc for Membership service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -338,6 +446,18 @@ var Membership_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Renew",
 			Handler:    _Membership_Renew_Handler,
+		},
+		{
+			MethodName: "Place",
+			Handler:    _Membership_Place_Handler,
+		},
+		{
+			MethodName: "Relay",
+			Handler:    _Membership_Relay_Handler,
+		},
+		{
+			MethodName: "Managers",
+			Handler:    _Membership_Managers_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

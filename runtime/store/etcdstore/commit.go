@@ -42,9 +42,9 @@ func (s *Store) send(ctx context.Context, t *txn, ops []store.Op) (store.Revisio
 	if len(t.compares) == 0 && len(t.writes) == 0 {
 		return s.head(ctx)
 	}
-	resp, err := s.client.Txn(ctx).If(t.compares...).Then(t.writes...).Else(t.reads...).Commit()
+	resp, err := s.submit(ctx, t)
 	if err != nil {
-		return 0, fmt.Errorf("commit %s: %w", subject(ops), writeError(err, len(t.writes) > 0))
+		return 0, fmt.Errorf("commit %s: %w", subject(ops), err)
 	}
 	if !resp.Succeeded {
 		return 0, t.refusal(resp.Responses, s.fence)
@@ -76,9 +76,9 @@ func subject(ops []store.Op) string {
 
 // head is the revision of now, for a commit that demands nothing and writes nothing.
 func (s *Store) head(ctx context.Context) (store.Revision, error) {
-	resp, err := s.client.Get(ctx, Root, clientv3.WithCountOnly())
+	resp, err := s.fetch(ctx, Root, clientv3.WithCountOnly())
 	if err != nil {
-		return 0, fmt.Errorf("commit nothing: %w", readError(err))
+		return 0, fmt.Errorf("commit nothing: %w", err)
 	}
 	return resp.Header.Revision, nil
 }

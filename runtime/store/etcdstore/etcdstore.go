@@ -45,6 +45,9 @@ type Options struct {
 	Down func() error
 	// Gate is asked before each commit; its error refuses it. For conditions that etcd must not be driven into.
 	Gate func() error
+	// Attend, if set, is asked before each read and commit that needs a majority: it may wait, or refuse. It returns the
+	// context to go on with, which it ends, with a cause, when no answer can be expected any more, and what to call after.
+	Attend func(context.Context) (context.Context, func(), error)
 	// Unreadable is told of every object that cannot be decoded, once for each of its revisions.
 	Unreadable func(key string, err error)
 	// Expendable names kinds whose unreadable objects are left out of lists as if they were not there.
@@ -59,6 +62,7 @@ type Store struct {
 	kinds    meta.Kinds
 	options  Options
 	fence    *fence
+	local    bool
 	reported *reported
 }
 
@@ -80,14 +84,22 @@ func (s *Store) Fenced(key string, rev store.Revision) *Store {
 	return &c
 }
 
-// Get implements store.Store. The answer is linearizable.
+// Local returns the same store whose reads are answered from this member's disk, with or without a majority: whole, in
+// order and from one revision, but perhaps old.
+func (s *Store) Local() *Store {
+	c := *s
+	c.local = true
+	return &c
+}
+
+// Get implements store.Store. The answer is linearizable, but for a local store.
 func (s *Store) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
 	if err := ask(s.options.Down); err != nil {
 		return nil, fmt.Errorf("get %s: %w", key, err)
 	}
-	resp, err := s.client.Get(ctx, pathOf(key))
+	resp, err := s.fetch(ctx, pathOf(key))
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", key, readError(err))
+		return nil, fmt.Errorf("get %s: %w", key, err)
 	}
 	if len(resp.Kvs) == 0 {
 		return nil, fmt.Errorf("%s: %w", key, store.ErrNotFound)
@@ -141,9 +153,9 @@ func (s *Store) listOnce(ctx context.Context) ([]meta.Object, store.Revision, er
 func (s *Store) pages(ctx context.Context, prefix string, rev *store.Revision, each func(*clientv3.GetResponse) error) error {
 	from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
 	for {
-		resp, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(*rev))
+		resp, err := s.fetch(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(*rev))
 		if err != nil {
-			return fmt.Errorf("list: %w", readError(err))
+			return fmt.Errorf("list: %w", err)
 		}
 		if *rev == 0 {
 			*rev = resp.Header.Revision

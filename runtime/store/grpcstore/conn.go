@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
@@ -28,6 +29,8 @@ type Options struct {
 	TLS *tls.Config
 	// Kinds are those that this program knows; default is v1.Kinds. Objects of other kinds are not seen.
 	Kinds meta.Kinds
+	// Stale, if set, is told of answers that may be old.
+	Stale func(text string)
 	// Dial replaces the way in which connections are made, for tests.
 	Dial func(ctx context.Context) (net.Conn, error)
 }
@@ -48,6 +51,16 @@ type Conn struct {
 	nodes  api.MembershipClient
 	// broken is why the last attempt to connect failed; nil after one that did not.
 	broken atomic.Pointer[error]
+	stale  func(string)
+}
+
+// tellStale looks whether an answer is said to be old.
+func (c *Conn) tellStale(trailer metadata.MD) {
+	for _, text := range trailer.Get(api.StaleTrailer) {
+		if c.stale != nil {
+			c.stale(text)
+		}
+	}
 }
 
 // connect again soon: a warren that was restarted is back in a second or two.
@@ -62,7 +75,7 @@ func Dial(target string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", target, err)
 	}
-	c := &Conn{target: target, kinds: o.Kinds}
+	c := &Conn{target: target, kinds: o.Kinds, stale: o.Stale}
 	if c.kinds == nil {
 		c.kinds = v1.Kinds
 	}

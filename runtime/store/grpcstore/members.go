@@ -23,6 +23,10 @@ type (
 	LoggingIn = api.LoggingIn
 	LoggedIn  = api.LoggedIn
 	Self      = api.Self
+	Renewed   = api.Renewed
+	Place     = api.Place
+	// MemberState is what one manager knows of another.
+	MemberState = api.MemberState
 )
 
 // ForNode returns a context for calls about images and usage of another node than the one that is asked, which passes them on.
@@ -67,9 +71,28 @@ func (c *Conn) Whoami(ctx context.Context) (Self, error) {
 }
 
 // Renew asks for a new certificate for the key that the node or the user has.
-func (c *Conn) Renew(ctx context.Context, csr []byte) ([]byte, error) {
+func (c *Conn) Renew(ctx context.Context, csr []byte) (Renewed, error) {
 	r, err := c.nodes.Renew(ctx, &api.RenewRequest{Csr: csr})
-	return r.GetCertificate(), c.explain(ctx, err)
+	return Renewed{Certificate: r.GetCertificate(), Role: r.GetRole(), Authority: r.GetAuthority()}, c.explain(ctx, err)
+}
+
+// Place asks for room among the managers, for this node at an address. With replace, what this node has kept is lost, and
+// its old place is given up.
+func (c *Conn) Place(ctx context.Context, address string, replace bool) (Place, error) {
+	r, err := c.nodes.Place(ctx, &api.PlaceRequest{Address: address, Replace: replace})
+	return Place{ID: r.GetId(), Peers: r.GetPeers()}, c.explain(ctx, err)
+}
+
+// Relay passes signs of life of nodes on to the leader; it fails where somebody else leads.
+func (c *Conn) Relay(ctx context.Context, nodes []string) error {
+	_, err := c.nodes.Relay(ctx, &api.RelayRequest{Nodes: nodes})
+	return c.explain(ctx, err)
+}
+
+// Managers tells how the managers are, as the one that is asked knows it; with certain a majority confirms who they are.
+func (c *Conn) Managers(ctx context.Context, certain bool) ([]MemberState, error) {
+	r, err := c.nodes.Managers(ctx, &api.ManagersRequest{Certain: certain})
+	return r.States(), c.explain(ctx, err)
 }
 
 // Heartbeat gives a sign of life again and again, until one is not answered before the next but one is due. Answered is called

@@ -37,7 +37,7 @@ func DialAny(targets []string, o Options) (*Store, error) {
 	if len(s.members) == 0 {
 		return nil, errors.New("no server was named")
 	}
-	c := &Conn{target: strings.Join(targets, ","), kinds: s.members[0].kinds, link: s, others: len(targets) - 1}
+	c := &Conn{target: strings.Join(targets, ","), kinds: s.members[0].kinds, stale: o.Stale, link: s, others: len(targets) - 1}
 	c.api, c.nodes = api.NewWarrenClient(c.link), api.NewMembershipClient(c.link)
 	return &Store{Conn: c}, nil
 }
@@ -49,7 +49,7 @@ const nextAfter = 300 * time.Millisecond
 var reads = []string{
 	api.Warren_Get_FullMethodName, api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName, api.Warren_Info_FullMethodName,
 	api.Warren_Why_FullMethodName, api.Warren_Graph_FullMethodName, api.Warren_ListImages_FullMethodName, api.Warren_Usage_FullMethodName,
-	api.Warren_Logs_FullMethodName, api.Warren_WatchPulls_FullMethodName, api.Membership_Whoami_FullMethodName, api.Audit_Read_FullMethodName,
+	api.Warren_Logs_FullMethodName, api.Warren_WatchPulls_FullMethodName, api.Membership_Whoami_FullMethodName, api.Membership_Managers_FullMethodName, api.Audit_Read_FullMethodName,
 }
 
 // several are connections to managers of one cluster.

@@ -98,9 +98,15 @@ func TestUnavailableMovesOn(t *testing.T) {
 	defer serveAt(t, b, mem)()
 	_, before, _ := mem.List(t.Context())
 	for what, call := range map[string]func(*grpcstore.Store) error{
-		"get":    func(s *grpcstore.Store) error { _, err := s.Get(t.Context(), meta.Key{Kind: "Service", Name: "old"}); return err },
-		"list":   func(s *grpcstore.Store) error { _, _, err := s.List(t.Context()); return err },
-		"commit": func(s *grpcstore.Store) error { _, err := s.Commit(t.Context(), store.CreateOp(meta.New[v1.Service]("new"))); return err },
+		"get": func(s *grpcstore.Store) error {
+			_, err := s.Get(t.Context(), meta.Key{Kind: "Service", Name: "old"})
+			return err
+		},
+		"list": func(s *grpcstore.Store) error { _, _, err := s.List(t.Context()); return err },
+		"commit": func(s *grpcstore.Store) error {
+			_, err := s.Commit(t.Context(), store.CreateOp(meta.New[v1.Service]("new")))
+			return err
+		},
 		"watch": func(s *grpcstore.Store) error {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()

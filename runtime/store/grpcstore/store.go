@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
@@ -50,7 +51,9 @@ func (s *Store) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
 	if len(s.filter.Kinds) > 0 && !slices.Contains(s.filter.Kinds, key.Kind) {
 		return nil, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	}
-	r, err := s.api.Get(ctx, &api.GetRequest{Key: api.ToKey(key)})
+	var trailer metadata.MD
+	r, err := s.api.Get(ctx, &api.GetRequest{Key: api.ToKey(key)}, grpc.Trailer(&trailer))
+	s.tellStale(trailer)
 	if err != nil {
 		return nil, s.explain(ctx, err)
 	}
@@ -75,6 +78,7 @@ func (s *Store) List(ctx context.Context) ([]meta.Object, store.Revision, error)
 	for {
 		part, err := in.Recv()
 		if errors.Is(err, io.EOF) {
+			s.tellStale(in.Trailer())
 			all, err := d.result()
 			return all, rev, err
 		}
