@@ -4,17 +4,18 @@ package v1
 import "warren.io/warren/apis/meta"
 
 // Kinds are all kinds, in the order in which `get all` shows them.
-var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, TokenKind, UserKind, EventKind}
+var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, TokenKind, UserKind, AuthorityKind, EventKind}
 
 // The kinds.
 var (
-	ClusterKind = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns, UserUpdates: true, Fixed: clusterFixed})
-	NodeKind    = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns, UserUpdates: true, UserDeletes: true, Removable: nodeRemovable})
-	ServiceKind = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
-	TaskKind    = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true, Home: taskHome})
-	TokenKind   = meta.Define[TokenSpec, TokenStatus](meta.Kind{Columns: tokenColumns, UserDeletes: true})
-	UserKind    = meta.Define[UserSpec, UserStatus](meta.Kind{Columns: userColumns, UserUpdates: true, UserDeletes: true})
-	EventKind   = meta.Define[EventSpec, EventStatus](meta.Kind{Short: []string{"ev"}, Columns: eventColumns, Index: eventIndex, Sort: byLast})
+	ClusterKind   = meta.Define[ClusterSpec, ClusterStatus](meta.Kind{Columns: clusterColumns, UserUpdates: true, Fixed: clusterFixed})
+	NodeKind      = meta.Define[NodeSpec, NodeStatus](meta.Kind{Short: []string{"no"}, Columns: nodeColumns, UserUpdates: true, UserDeletes: true, Removable: nodeRemovable})
+	ServiceKind   = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
+	TaskKind      = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true, Home: taskHome})
+	TokenKind     = meta.Define[TokenSpec, TokenStatus](meta.Kind{Columns: tokenColumns, UserDeletes: true})
+	UserKind      = meta.Define[UserSpec, UserStatus](meta.Kind{Columns: userColumns, UserUpdates: true, UserDeletes: true})
+	AuthorityKind = meta.Define[AuthoritySpec, AuthorityStatus](meta.Kind{Plural: "authorities", Columns: authorityColumns})
+	EventKind     = meta.Define[EventSpec, EventStatus](meta.Kind{Short: []string{"ev"}, Columns: eventColumns, Index: eventIndex, Sort: byLast})
 )
 
 // Indexes of tasks.

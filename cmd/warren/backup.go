@@ -16,7 +16,7 @@ import (
 
 // backup gathers what a backup holds.
 func (n *node) backup(ctx context.Context) (*backup.Backup, error) {
-	all, rev, err := store.Pack(ctx, n.late)
+	all, rev, err := store.Pack(ctx, n.office.behind)
 	if err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
 	}

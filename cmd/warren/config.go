@@ -28,6 +28,7 @@ type config struct {
 	images                string // directory of archives
 	imageGC               containerd.ImageGC
 	listen, advertise     string // where others reach this node, and by which name
+	unlockFile            string // of the unlock key
 	named                 string // what --advertise says
 	pprof                 bool
 	log                   logr.Logger
@@ -51,6 +52,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "containerd", Usage: "use the containerd at this `SOCKET` instead of the one inside"},
 		&cli.StringFlag{Name: "listen", Usage: "serve the API on this `HOST:PORT`, too, to holders of the keys in DATA_DIR/keys"},
 		&cli.StringFlag{Name: "advertise", Usage: "other machines reach --listen by this `HOST:PORT` (default: that of --listen)"},
+		&cli.StringFlag{Name: "unlock-key-file", EnvVars: []string{"WARREN_UNLOCK_KEY_FILE"}, Usage: "the unlock key of the cluster is in this `FILE` (default: DATA_DIR/keys/unlock.key, made at the first start)"},
 		&cli.StringFlag{Name: "metrics-listen", Usage: "serve /healthz, /readyz and /metrics on this loopback `HOST:PORT`, too"},
 		&cli.BoolFlag{Name: "pprof", Usage: "serve profiles of this process at /debug/pprof/, on its own socket only"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
@@ -60,7 +62,7 @@ func runFlags() []cli.Flag {
 
 func readConfig(c *cli.Context) (config, error) {
 	cfg := config{containerd: c.String("containerd"), manifests: c.String("manifests"), name: c.String("node-name"),
-		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), advertise: c.String("advertise"), pprof: c.Bool("pprof"), lines: &lastLines{}}
+		metricsAddr: c.String("metrics-listen"), listen: c.String("listen"), advertise: c.String("advertise"), unlockFile: c.String("unlock-key-file"), pprof: c.Bool("pprof"), lines: &lastLines{}}
 	var err error
 	cfg.named = cfg.advertise
 	if cfg.listen, cfg.advertise, err = addresses(cfg.listen, cfg.advertise); err != nil {

@@ -34,6 +34,7 @@ var proven = map[string]string{
 	"recover --stop-unknown":       "e2e/node/backup_test.go:TestRecoverInPlace",
 	"stop --tasks":                 "e2e/node/stop_test.go:TestStopTasks",
 	"reset --containerd":           "e2e/node/containerd_test.go:TestContainerdOfSomebodyElse",
+	"run --unlock-key-file":        "e2e/cluster/sealed_e2e_test.go:TestSealedAuthority",
 	"run --advertise":              "e2e/cluster/cluster_e2e_test.go:TestAdvertise",
 	"join":                         "e2e/cluster/cluster_e2e_test.go:TestWorkers",
 	"join --token":                 "e2e/cluster/join_e2e_test.go:TestRefusedJoins",

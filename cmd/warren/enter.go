@@ -43,7 +43,7 @@ func joinCommand() *cli.Command {
 // joinFlags are those of run but for what is a manager's.
 func joinFlags() []cli.Flag {
 	return slices.DeleteFunc(runFlags(), func(f cli.Flag) bool {
-		return slices.Contains([]string{"manifests"}, f.Names()[0])
+		return slices.Contains([]string{"manifests", "unlock-key-file"}, f.Names()[0])
 	})
 }
 

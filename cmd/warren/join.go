@@ -27,7 +27,7 @@ var errForeign = errors.New("store belongs to another cluster")
 // join opens the store to everybody after it was seen to be the one that this node belongs to; a new one is given its
 // Cluster. A store that was emptied or exchanged is not obeyed: its empty list would stop every task.
 func (n *node) join(ctx context.Context) error {
-	s := n.own
+	s := store.Seal(n.own, &n.ring)
 	if err := n.received(ctx); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (n *node) join(ctx context.Context) error {
 	}
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
 	n.office.open(s, recorder)
-	n.late.Open(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n})
+	n.late.Open(store.Veil(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n}, v1.Kinds))
 	n.status.set("store", nil)
 	return nil
 }

@@ -70,6 +70,16 @@ func (l *link) drop() {
 	}
 }
 
+// anew ends the connection, so that the next one shows the certificate that was just renewed: what a connection has shown counts
+// for as long as it lasts.
+func (l *link) anew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		_ = l.conn.Close()
+	}
+}
+
 func (l *link) close() error { return l.store.Close() }
 
 // again is the wait between two tries to get through.
@@ -101,17 +111,28 @@ func (l *link) reach(ctx context.Context, serve func(net.Listener) error) {
 	}
 }
 
-// renewAgain is the wait after a renewal that failed; there are 45 days for it.
-const renewAgain = time.Hour
+// renewAgain is the wait after a renewal that failed; there are 45 days for it. With a certificate that has run out nothing else
+// works, so the wait is short.
+const renewAgain, renewSoon = time.Hour, 2 * time.Second
 
 // renew keeps the certificate fresh.
 func (l *link) renew(ctx context.Context) {
+	told := false
 	for wait := l.renewIn(); sleep(ctx, wait); wait = l.renewIn() {
+		pause := renewAgain
+		if l.identity.Expired() {
+			pause = renewSoon
+		}
 		if _, err := l.renewNow(ctx); err != nil {
-			l.log.Error(err, "certificate is not renewed, trying again", "expires", l.identity.Expires(), "wait", renewAgain.String())
-			sleep(ctx, renewAgain)
+			if !told || pause == renewAgain {
+				l.log.Error(err, "certificate is not renewed, trying again", "expires", l.identity.Expires(), "wait", pause.String())
+			}
+			told = true
+			sleep(ctx, pause)
 			continue
 		}
+		told = false
+		l.anew()
 		l.log.Info("certificate is renewed", "expires", l.identity.Expires())
 	}
 }
@@ -121,7 +142,7 @@ func (l *link) renewIn() time.Duration {
 	if l.identity.Role() != v1.RoleWorker {
 		return 0
 	}
-	return l.identity.RenewIn(time.Now())
+	return l.identity.RenewIn()
 }
 
 func (l *link) renewNow(ctx context.Context) (grpcstore.Renewed, error) {

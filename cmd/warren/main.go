@@ -8,18 +8,24 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/cmd/warrenctl"
+	keys "warren.io/warren/runtime/identity"
 )
 
-// version is set by the build.
-var version = "unknown"
+// version is set by the build, and so is the time of the newest change in it, in seconds since 1970.
+var version, built = "unknown", "0"
 
 func main() {
 	warrenctl.Version = version
+	if seconds, err := strconv.ParseInt(built, 10, 64); err == nil && seconds > 0 {
+		keys.Built(time.Unix(seconds, 0))
+	}
 	if filepath.Base(os.Args[0]) == "warrenctl" {
 		os.Exit(warrenctl.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}

@@ -23,6 +23,8 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 	if err := n.join(ctx); err != nil {
 		return err
 	}
+	n.begin(func() { n.office.follow(ctx, api) })
+	n.begin(func() { n.settleKeys(ctx) })
 	if err := n.openHost(ctx); err != nil {
 		return err
 	}

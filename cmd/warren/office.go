@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"sync"
-	"time"
 
 	v1 "warren.io/warren/apis/v1"
 	keys "warren.io/warren/runtime/identity"
@@ -19,6 +19,7 @@ type office struct {
 	node   *node
 	behind *store.Late // the store below admission
 	noted  *store.Late // the same, where it is written down who changed what
+	roster keys.Roster
 
 	mu      sync.Mutex
 	reached map[string]*grpcstore.Store // nodes that can be asked
@@ -44,7 +45,7 @@ func (o *office) desk() (*keys.Desk, error) {
 	if o.node.listen == "" {
 		return nil, fmt.Errorf("%w: no machine can join node %s, which is reached on its own socket only\ntry: warren run with --listen HOST:PORT there", store.ErrForbidden, o.node.id.Name)
 	}
-	return keys.OpenDesk(o.node.keysDir(), o.noted, time.Now)
+	return keys.OpenDesk(o.node.keysDir(), o.noted, keys.Now)
 }
 
 // CreateToken implements server.Members.
@@ -124,6 +125,33 @@ func (o *office) Renew(ctx context.Context, node string, csr []byte) (server.Ren
 	out.Authority, err = keyFor(d, role)
 	return out, err
 }
+
+// Standing implements server.Members.
+func (o *office) Standing(ctx context.Context, cert *x509.Certificate) (server.Standing, error) {
+	known, err := o.roster.Knows(ctx, cert, o.behind)
+	if err != nil || !known {
+		return server.Dismissed, err
+	}
+	if keys.Expired(cert) {
+		return server.Expired, nil
+	}
+	return server.Good, nil
+}
+
+// Impostor implements server.Members.
+func (o *office) Impostor(cert *x509.Certificate) bool { return o.roster.Differs(cert) }
+
+// follow keeps the roster, and ends the connections of nodes that are none any more.
+func (o *office) follow(ctx context.Context, api *server.Server) {
+	o.roster.Gone = func(node, key string) {
+		ended := api.Expel(node, func(c *x509.Certificate) bool { return key != "" && keys.KeyOf(c) == key })
+		o.node.log.Info("a node is none any more, or another machine's", "node", node, "connectionsEnded", ended)
+	}
+	o.roster.Follow(ctx, o.behind)
+}
+
+// Dismissed implements server.Members.
+func (o *office) Dismissed(string) store.Store { return store.Scope(o.behind, dismissedRights) }
 
 // Scope implements server.Members.
 func (o *office) Scope(node string) store.Store { return store.Scope(o.behind, workerRights(node)) }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -222,6 +223,9 @@ func (r recovery) plant(ctx context.Context, b *backup.Backup, all []meta.Object
 	if err := errors.Join(os.MkdirAll(filepath.Join(r.data, "keys"), 0o700), id.save(r.data)); err != nil {
 		return err
 	}
+	if err := forget(filepath.Join(r.data, "keys"), b.Files); err != nil {
+		return err
+	}
 	for _, f := range b.Files {
 		if err := writeFile(filepath.Join(r.data, "keys", f.Name), f.Data); err != nil {
 			return err
@@ -238,6 +242,22 @@ func (r recovery) plant(ctx context.Context, b *backup.Backup, all []meta.Object
 	}
 	fmt.Fprintln(os.Stderr, "now: warren run")
 	return nil
+}
+
+// forget removes the keys of what was there before: where the backup has the authority's key sealed and another one lies beside it,
+// nobody could tell which counts.
+func forget(dir string, files []backup.File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	there, err := os.ReadDir(dir)
+	for _, e := range there {
+		kept := slices.ContainsFunc(files, func(f backup.File) bool { return f.Name == e.Name() })
+		if backup.IsKey(e.Name()) && !kept {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // exchange moves the store from before aside and the new one to its place.

@@ -21,6 +21,7 @@ import (
 	"warren.io/warren/runtime/host/containerd"
 	"warren.io/warren/runtime/host/network"
 	"warren.io/warren/runtime/quorum"
+	"warren.io/warren/runtime/seal"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -63,6 +64,7 @@ type node struct {
 	brought  brought            // what the directory of images has brought
 	saved    saved              // what is known of scheduled backups
 	held     held               // tasks that nobody in the store knows
+	ring     seal.Ring          // opens the secrets of the cluster
 	kept     sync.Mutex         // of what keepManagers writes into id
 	keyID    string             // of a manager with others: the SHA-256 of its public key
 	trace    control.Trace      // of the leader's controllers and of people
@@ -98,6 +100,9 @@ func runNode(ctx context.Context, cfg config) error {
 	}
 	if cfg.images != "" {
 		n.status.set("images-dir", errors.New("not read yet"))
+	}
+	if err := n.takeUnlockKey(); err != nil {
+		return err
 	}
 	lock, err := lockDir(cfg.runDir, 0o755)
 	if err != nil {

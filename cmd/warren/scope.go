@@ -36,6 +36,21 @@ func workerRights(node string) store.Rights {
 	}
 }
 
+// dismissedRights are those of a node that is none any more. What it saw before disappears; it writes nothing.
+var dismissedRights = store.Rights{
+	Kinds: []string{v1.ClusterKind.Name, v1.NodeKind.Name, v1.TaskKind.Name, v1.ServiceKind.Name, v1.EventKind.Name},
+	Fixed: []string{v1.NodeKind.Name, v1.TaskKind.Name},
+	Shows: func(o meta.Object) meta.Object {
+		if o.Key().Kind == v1.ClusterKind.Name {
+			return o
+		}
+		return nil
+	},
+	Writes: func(_, _ meta.Object, _ func(meta.Key) (meta.Object, error)) error {
+		return errors.New("the node was removed")
+	},
+}
+
 func kindOf(old, new meta.Object) string {
 	if new == nil {
 		new = old

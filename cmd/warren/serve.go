@@ -45,6 +45,7 @@ func (n *node) serveKeys(s *server.Server) error {
 	if n.listen == "" {
 		return nil
 	}
+	n.unlock()
 	c, err := keys.ServerConfig(n.keysDir(), n.id.Name, hostOf(n.listen), hostOf(n.advertise))
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

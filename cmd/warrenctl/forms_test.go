@@ -20,7 +20,8 @@ func TestEveryKindInEveryForm(t *testing.T) {
 	}
 	cluster = append(cluster, `
 {"apiVersion":"warren.io/v1","kind":"Cluster","metadata":{"name":"warren"},"spec":{"id":"ABC"}}
-{"apiVersion":"warren.io/v1","kind":"Token","metadata":{"name":"abcd2345"},"spec":{"role":"worker","hash":"00","uses":1,"expires":"2026-11-02T12:00:00Z"}}`...)
+{"apiVersion":"warren.io/v1","kind":"Token","metadata":{"name":"abcd2345"},"spec":{"role":"worker","hash":"00","uses":1,"expires":"2026-11-02T12:00:00Z"}}
+{"apiVersion":"warren.io/v1","kind":"Authority","metadata":{"name":"cluster"},"spec":{"certificate":"PEM"}}`...)
 	if err := putAll(n.mem, cluster); err != nil {
 		t.Fatal(err)
 	}

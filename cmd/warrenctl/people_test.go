@@ -2,6 +2,7 @@ package warrenctl
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"strconv"
 	"strings"
@@ -70,6 +71,14 @@ func (m *someMembers) RenewUser(ctx context.Context, user string, csr []byte) ([
 func (*someMembers) Heard(string) {}
 
 func (*someMembers) Reached(context.Context, string, *server.Pipe) error { return nil }
+
+func (*someMembers) Standing(context.Context, *x509.Certificate) (server.Standing, error) {
+	return server.Good, nil
+}
+
+func (*someMembers) Impostor(*x509.Certificate) bool { return false }
+
+func (m *someMembers) Dismissed(string) store.Store { return m.mem }
 
 func (m *someMembers) Scope(string) store.Store { return m.mem }
 

@@ -96,6 +96,7 @@ func TestManagers(t *testing.T) {
 	}
 	m2.apply(strings.Replace(web, "replicas: 3", "replicas: 6", 1))
 	tasks := m3.settled(6, "m1", "m2", "m3", "w1", "w2", "w3")
+	c.hold([]*machine{m1, m2, m3}, w1, w2, w3)
 	c.leaderKilled(tasks, m1, m2, m3)
 	c.allKilled(tasks, m1, m2, m3)
 	c.minority(tasks, m1, m2, m3)
@@ -234,6 +235,7 @@ func (c *cluster) demoted(_ []v1.Task, all ...*machine) {
 	if _, errs, err := leader.try("label", "service/web", "x=y"); err == nil || !strings.Contains(errs, "is a worker") {
 		c.t.Errorf("a demoted manager: %v %s", err, errs)
 	}
+	c.hold(rest, leader)
 	rest[0].ctl("node", "promote", leader.Name)
 	c.quorum(rest[0], all...)
 	rest[0].awaitNodes(v1.NodeReady, "m1", "m2", "m3")

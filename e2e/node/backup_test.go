@@ -83,7 +83,7 @@ func TestRecoverOnAnotherMachine(t *testing.T) {
 	if err != nil || strings.Contains(string(data), "hunter2") || strings.Contains(string(data), "PRIVATE KEY") || strings.Contains(string(data), "web-") {
 		t.Errorf("what is secret shows in the file (%v)", err)
 	}
-	contains(t, "verify", w.ctl("backup", "verify", file, "--passphrase-file", pass), "Service    1\n", "Task       3\n", "ok: ")
+	contains(t, "verify", w.ctl("backup", "verify", file, "--passphrase-file", pass), "Service     1\n", "Task        3\n", "ok: ")
 	keys := filepath.Join(dir, "keys")
 	if err := os.CopyFS(keys, os.DirFS(filepath.Join(w.host.DataDir, "keys"))); err != nil {
 		t.Fatal(err)

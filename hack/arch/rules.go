@@ -47,7 +47,7 @@ var layers = map[string][]string{
 	"runtime/quorum":              {"apis/*", "runtime/store", "runtime/store/etcdstore"},
 	"runtime/server":              {"apis/*", "runtime/store", "runtime/host"},
 	"runtime/manifest":            {"apis/*", "runtime/store"},
-	"runtime/identity":            {"apis/*", "runtime/store"},
+	"runtime/identity":            {"apis/*", "runtime/store", "runtime/seal"},
 	"runtime/seal":                {},
 	"runtime/backup":              {"apis/*", "runtime/store", "runtime/seal"},
 	"runtime/why":                 {"apis/*", "runtime/store", "runtime/control", "runtime/manifest"},

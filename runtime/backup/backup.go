@@ -147,7 +147,7 @@ func (b *Backup) take(text []byte) (ended bool, err error) {
 	return false, nil
 }
 
-var keyName = regexp.MustCompile(`^(ca|admin)\.(crt|key)$`)
+var keyName = regexp.MustCompile(`^((ca|admin)\.(crt|key)|ca\.sealed|unlock\.key)$`)
 
 // IsKey tells whether a file in the directory of keys is one that a backup holds: the cluster's own, not those of a node.
 func IsKey(name string) bool { return keyName.MatchString(name) }

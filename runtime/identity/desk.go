@@ -17,6 +17,7 @@ import (
 // Desk is where a manager makes tokens and admits machines that bring one.
 type Desk struct {
 	ca    pair
+	dir   string
 	store store.Store
 	now   func() time.Time
 }
@@ -27,7 +28,7 @@ func OpenDesk(dir string, s store.Store, now func() time.Time) (*Desk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	return &Desk{ca: ca, store: s, now: now}, nil
+	return &Desk{ca: ca, dir: dir, store: s, now: now}, nil
 }
 
 // CreateToken stores a new token and returns its text, which is not kept.
@@ -177,15 +178,15 @@ func (d *Desk) Renew(ctx context.Context, name string, csr []byte) (cert []byte,
 	return cert, role, err
 }
 
-// Key is the authority's, in DER: what a new manager needs to be one.
-func (d *Desk) Key() ([]byte, error) { return x509.MarshalECPrivateKey(d.ca.key) }
+// Key is what a new manager needs to open the authority.
+func (d *Desk) Key() ([]byte, error) { return bundled(d.dir) }
 
 func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
 	c, err := sign(d.ca, nodeTemplate(name, role, d.now()), key)
 	if err != nil {
 		return nil, fmt.Errorf("sign certificate of %s: %w", name, err)
 	}
-	return c.Raw, nil
+	return c.Raw, system.keep(d.dir)
 }
 
 // keyOf reads a certificate request, which proves that whoever made it has the key.

@@ -26,9 +26,10 @@ import (
 
 // The files of a directory of keys.
 const (
-	authorityFile = "ca"    // ca.crt, ca.key
-	adminFile     = "admin" // admin.crt, admin.key
-	nodeFile      = "node"  // node.crt, node.key: of a node that has joined
+	authorityFile = "ca"     // ca.crt, ca.key
+	adminFile     = "admin"  // admin.crt, admin.key
+	serverFile    = "server" // server.crt, server.key: what a manager shows
+	nodeFile      = "node"   // node.crt, node.key: of a node that has joined
 )
 
 // lifetime of what is made here, that of the certificates of nodes that joined, and how much earlier they are valid: clocks at
@@ -46,29 +47,71 @@ type pair struct {
 }
 
 // ServerConfig returns how a manager answers on HOST:PORT: it shows a certificate for the hosts by which it is reached, made
-// anew at each start and kept in memory, with that of the authority behind it. It lets in those who show a certificate of
-// the same authority, and those who show none: what they may ask is up to the API. Authority and administrator's key are made
-// in dir at the first start; whoever has admin.crt, admin.key and ca.crt may do everything.
+// anew at each start, with that of the authority behind it. It lets in those who show a certificate of the same authority, and
+// those who show none: what they may ask is up to the API. Authority and administrator's key are made in dir at the first
+// start; whoever has admin.crt, admin.key and ca.crt may do everything. While the authority's key is locked, the certificate
+// of the last start is shown.
 func ServerConfig(dir, node string, hosts ...string) (*tls.Config, error) {
-	ca, err := authority(dir)
+	system.load(dir)
+	own, ca, err := serverPair(dir, node, hosts)
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	if _, err := load(dir, adminFile); errors.Is(err, fs.ErrNotExist) {
-		err = makeAdmin(dir, ca)
-		if err != nil {
-			return nil, fmt.Errorf("keys in %s: %w", dir, err)
-		}
-	}
-	own, err := issue(ca, serverTemplate(node, hosts))
-	if err != nil {
-		return nil, fmt.Errorf("certificate for %s: %w", strings.Join(hosts, ", "), err)
-	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool(ca.cert),
-		Certificates: []tls.Certificate{{Certificate: [][]byte{own.cert.Raw, ca.cert.Raw}, PrivateKey: own.key}},
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, ClientCAs: pool(ca), Time: Now,
+		VerifyConnection: func(s tls.ConnectionState) error { return system.visitor(s, pool(ca)) },
+		Certificates:     []tls.Certificate{{Certificate: [][]byte{own.cert.Raw, ca.Raw}, PrivateKey: own.key}},
 	}, nil
 }
+
+// serverPair makes what a manager shows, or finds what it showed last where the authority's key cannot be had.
+func serverPair(dir, node string, hosts []string) (own pair, ca *x509.Certificate, err error) {
+	with, locked := authority(dir)
+	if errors.Is(locked, errSealed) {
+		if ca, err = readCert(filepath.Join(dir, authorityFile+".crt")); err == nil {
+			own, err = load(dir, serverFile)
+		}
+		if err != nil {
+			err = locked
+		}
+		return own, ca, err
+	}
+	if locked != nil {
+		return own, nil, locked
+	}
+	if _, err := load(dir, adminFile); errors.Is(err, fs.ErrNotExist) {
+		if err := makeAdmin(dir, with); err != nil {
+			return own, nil, err
+		}
+	}
+	if own, err = issue(with, serverTemplate(node, hosts)); err != nil {
+		return own, nil, fmt.Errorf("certificate for %s: %w", strings.Join(hosts, ", "), err)
+	}
+	return own, with.cert, own.save(dir, serverFile)
+}
+
+// Locked tells why the authority of dir cannot sign; nil where it can.
+func Locked(dir string) error {
+	_, err := authority(dir)
+	return err
+}
+
+// visitor judges who comes to a manager: with a certificate of the authority, or without any. A node whose certificate has run out
+// is let in, since it may renew it; the API sees to it that it can do nothing else.
+func (c *Clock) visitor(s tls.ConnectionState, roots *x509.CertPool) error {
+	if len(s.PeerCertificates) == 0 {
+		return nil
+	}
+	return c.verify(s.PeerCertificates[0], x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, isNode)
+}
+
+func isNode(c *x509.Certificate) bool {
+	role := roleOf(c)
+	return role == v1.RoleWorker || role == v1.RoleManager
+}
+
+// Expired tells whether a certificate has run out.
+func Expired(c *x509.Certificate) bool { return Now().After(c.NotAfter) }
 
 // ClientConfig returns how an administrator connects, with the files that the node made: ca.crt, admin.crt, admin.key.
 func ClientConfig(dir string) (*tls.Config, error) {
@@ -80,24 +123,33 @@ func ClientConfig(dir string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	if err := fits(admin.cert, ca); err != nil {
+	if err := usable(admin.cert, ca); err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: pool(ca),
+		MinVersion: tls.VersionTLS13, RootCAs: pool(ca), Time: Now,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{admin.cert.Raw}, PrivateKey: admin.key}},
 	}, nil
 }
 
-// fits tells before anybody is asked what a node would refuse without a word that arrives for sure.
-func fits(admin, ca *x509.Certificate) error {
+// usable tells before anybody is asked what a node would refuse without a word that arrives for sure.
+func usable(admin, ca *x509.Certificate) error {
 	if err := admin.CheckSignatureFrom(ca); err != nil {
 		return fmt.Errorf("%s.crt is not of the authority in %s.crt", adminFile, authorityFile)
 	}
-	if now := time.Now(); now.After(admin.NotAfter) {
+	if Expired(admin) {
 		return fmt.Errorf("%s.crt has expired at %s", adminFile, admin.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// roleOf is what the holder of a certificate is; "" where it says nothing that is known, or several things.
+func roleOf(c *x509.Certificate) v1.Role {
+	if len(c.Subject.Organization) != 1 {
+		return ""
+	}
+	role, _ := strings.CutPrefix(c.Subject.Organization[0], v1.RolePrefix)
+	return v1.Role(role)
 }
 
 func pool(c *x509.Certificate) *x509.CertPool {
@@ -111,6 +163,9 @@ func pool(c *x509.Certificate) *x509.CertPool {
 func authority(dir string) (pair, error) {
 	ca, err := load(dir, authorityFile)
 	if !errors.Is(err, fs.ErrNotExist) {
+		return ca, err
+	}
+	if ca, _, err = sealedAuthority(dir); !errors.Is(err, fs.ErrNotExist) {
 		return ca, err
 	}
 	// The key is written before the certificate, so no power cut leaves this; a new authority would lock all holders of keys out.
@@ -154,7 +209,7 @@ func serverTemplate(node string, hosts []string) *x509.Certificate {
 }
 
 func template(name string, role v1.Role) *x509.Certificate {
-	now := time.Now()
+	now := Now()
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(lifetime)}
 	if role != "" {
 		t.Subject.Organization = []string{v1.RolePrefix + string(role)}

@@ -83,7 +83,7 @@ func TestKeysStayAndArePrivate(t *testing.T) {
 		t.Errorf("after a restart the administrator's key does not work: %v", err)
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("files: %v, %v", files, err)
 	}
 	for _, f := range files {

@@ -11,11 +11,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +29,8 @@ type Applicant struct {
 	pin  string
 	key  *ecdsa.PrivateKey
 
+	clock *Clock
+
 	mu sync.Mutex
 	ca *x509.Certificate // seen when it connected
 }
@@ -38,7 +38,7 @@ type Applicant struct {
 // Apply makes the key of a node that wants to join with a token.
 func Apply(name, pin string) (*Applicant, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	return &Applicant{name: name, pin: pin, key: key}, err
+	return &Applicant{name: name, pin: pin, key: key, clock: system}, err
 }
 
 // Request is the certificate request, PKCS #10 in DER.
@@ -50,7 +50,7 @@ func request(name string, key *ecdsa.PrivateKey) ([]byte, error) {
 
 // TLS is how it connects to a manager: without a certificate, and only to one of the authority that the token names.
 func (a *Applicant) TLS() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, // VerifyConnection does it
+	return &tls.Config{MinVersion: tls.VersionTLS13, Time: a.clock.Now, InsecureSkipVerify: true, // VerifyConnection does it
 		VerifyConnection: func(s tls.ConnectionState) error {
 			at := slices.IndexFunc(s.PeerCertificates, func(c *x509.Certificate) bool { return pinOf(c.Raw) == a.pin })
 			if at < 0 {
@@ -59,7 +59,7 @@ func (a *Applicant) TLS() *tls.Config {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.ca = s.PeerCertificates[at]
-			return isManager(a.ca, s.PeerCertificates[0])
+			return a.clock.isManager(a.ca, s.PeerCertificates[0])
 		}}
 }
 
@@ -83,30 +83,17 @@ func (a *Applicant) Save(dir string, certificate, authority []byte) error {
 	if err := write(dir, authorityFile+".crt", "CERTIFICATE", a.ca.Raw); err != nil {
 		return err
 	}
-	return pair{cert, a.key}.save(dir, nodeFile)
-}
-
-// SaveAuthority keeps the key of the authority, which managers have; nil is none.
-func SaveAuthority(dir string, key []byte) error {
-	if key == nil {
-		return nil
+	if err := (pair{cert, a.key}).save(dir, nodeFile); err != nil {
+		return err
 	}
-	return write(dir, authorityFile+".key", "EC PRIVATE KEY", key)
-}
-
-// DropAuthority removes the key of the authority from a node that is no manager any more.
-func DropAuthority(dir string) error {
-	err := os.Remove(filepath.Join(dir, authorityFile+".key"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	a.clock.saw(cert.NotBefore)
+	return a.clock.keep(dir)
 }
 
 // isManager tells whether a certificate is one of a manager of the authority's cluster. At which address it is does not
 // matter: machines at the edge change theirs.
-func isManager(ca, cert *x509.Certificate) error {
-	_, err := cert.Verify(x509.VerifyOptions{Roots: pool(ca), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+func (c *Clock) isManager(ca, cert *x509.Certificate) error {
+	err := c.verify(cert, x509.VerifyOptions{Roots: pool(ca), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, nil)
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
 		return ErrAuthority
 	}
@@ -118,10 +105,12 @@ func isManager(ca, cert *x509.Certificate) error {
 
 // Node is the identity of a node that has joined.
 type Node struct {
-	dir  string
-	ca   *x509.Certificate
-	mu   sync.Mutex
-	pair pair
+	dir   string
+	ca    *x509.Certificate
+	clock *Clock
+	mu    sync.Mutex
+	pair  pair
+	fresh bool // renewed by this process
 }
 
 // OpenNode reads what Applicant.Save wrote.
@@ -134,13 +123,15 @@ func OpenNode(dir string) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	return &Node{dir: dir, ca: ca, pair: p}, nil
+	system.load(dir)
+	system.saw(p.cert.NotBefore)
+	return &Node{dir: dir, ca: ca, clock: system, pair: p}, nil
 }
 
 // TLS is how the node connects to managers. A renewed certificate is shown at the next connection.
 func (n *Node) TLS() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, // VerifyConnection does it
-		VerifyConnection: func(s tls.ConnectionState) error { return isManager(n.ca, s.PeerCertificates[0]) },
+	return &tls.Config{MinVersion: tls.VersionTLS13, Time: n.clock.Now, InsecureSkipVerify: true, // VerifyConnection does it
+		VerifyConnection: func(s tls.ConnectionState) error { return n.clock.isManager(n.ca, s.PeerCertificates[0]) },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -152,19 +143,27 @@ func (n *Node) TLS() *tls.Config {
 func (n *Node) Role() v1.Role {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if o := n.pair.cert.Subject.Organization; len(o) == 1 {
-		return v1.Role(strings.TrimPrefix(o[0], v1.RolePrefix))
-	}
-	return ""
+	return roleOf(n.pair.cert)
 }
 
-// RenewIn is how long from now the certificate should be renewed: at half of its life.
-func (n *Node) RenewIn(now time.Time) time.Duration {
+// RenewIn is in how long the certificate should be renewed: at half of its life. On a machine whose clock is behind nobody knows how
+// old it is: then it is as good as new when it has just been renewed, and otherwise due.
+func (n *Node) RenewIn() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.pair.cert
-	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2).Sub(now)
+	half := c.NotAfter.Sub(c.NotBefore) / 2
+	if n.clock.Behind() {
+		if n.fresh {
+			return half
+		}
+		return 0
+	}
+	return c.NotBefore.Add(half).Sub(n.clock.Now())
 }
+
+// Expired tells whether the certificate has run out.
+func (n *Node) Expired() bool { return n.clock.Now().After(n.Expires()) }
 
 // Expires is when the certificate does.
 func (n *Node) Expires() time.Time {
@@ -189,9 +188,10 @@ func (n *Node) Renewed(certificate []byte) error {
 		return fmt.Errorf("renew certificate of this node: %w", err)
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.pair.cert = cert
-	return nil
+	n.pair.cert, n.fresh = cert, true
+	n.mu.Unlock()
+	n.clock.saw(cert.NotBefore)
+	return n.clock.keep(n.dir)
 }
 
 // keyID tells the keys of nodes apart.

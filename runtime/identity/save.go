@@ -21,13 +21,17 @@ func (p pair) save(dir, name string) error {
 	return write(dir, name+".crt", "CERTIFICATE", p.cert.Raw)
 }
 
-// write replaces a file as a whole: after a power cut there is the old one or the new one.
 func write(dir, name, kind string, der []byte) error {
+	return replace(dir, name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// replace replaces a file as a whole: after a power cut there is the old one or the new one.
+func replace(dir, name string, data []byte) error {
 	tmp, err := os.CreateTemp(dir, ".new-*") // 0600 by its nature
 	if err != nil {
 		return err
 	}
-	err = pem.Encode(tmp, &pem.Block{Type: kind, Bytes: der})
+	_, err = tmp.Write(data)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
@@ -35,6 +39,10 @@ func write(dir, name, kind string, der []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -24,8 +25,9 @@ import (
 type caller struct {
 	role v1.Role // "" of somebody who showed no certificate, or one that is worth nothing any more
 	name string
-	user bool  // a person who has logged in, and not the first manager's own key
-	why  error // why a certificate is worth nothing
+	cert *x509.Certificate // nil of somebody who came by the socket
+	user bool              // a person who has logged in, and not the first manager's own key
+	why  error             // why a certificate is worth nothing
 }
 
 // author is the caller as the record of changes names him.
@@ -79,6 +81,7 @@ func (s *Server) holder(ctx context.Context, certs []*x509.Certificate) caller {
 	}
 	cert := certs[0]
 	who := subject(cert.Subject.CommonName, cert.Subject.Organization)
+	who.cert = cert
 	if who.user {
 		who.role, who.why = s.roll.role(ctx, cert)
 	}
@@ -103,12 +106,12 @@ func subject(name string, organization []string) caller {
 
 // permit refuses calls that are not for the caller. A manager may do all, since it keeps the store; but whether somebody is
 // one is up to the managers, and not to an old certificate: without that it is a worker.
-func (s *Server) permit(who caller, method string) error {
+func (s *Server) permit(ctx context.Context, who caller, method string) error {
 	switch {
-	case slices.Contains(forAll, method), s.isManager(who):
+	case slices.Contains(forAll, method):
 		return nil
-	case who.role == v1.RoleManager && slices.Contains(forNewcomers, method), who.node() && slices.Contains(forWorkers, method):
-		return nil
+	case s.isManager(who), who.role == v1.RoleManager && slices.Contains(forNewcomers, method), who.node() && slices.Contains(forWorkers, method):
+		return s.standing(ctx, who, method)
 	case who.user && who.role != "" && slices.Contains(forUsers, method):
 		return nil
 	}
@@ -117,6 +120,24 @@ func (s *Server) permit(who caller, method string) error {
 		return nil
 	}
 	return who.refused(path.Base(method), takes)
+}
+
+// standing refuses what the certificate of a node is not good for any more.
+func (s *Server) standing(ctx context.Context, who caller, method string) error {
+	if s.config.Members == nil {
+		return notServed("nodes")
+	}
+	now, err := s.config.Members.Standing(ctx, who.cert)
+	if err != nil {
+		return fmt.Errorf("look up node %s: %w", who.name, err)
+	}
+	if now == Dismissed && (s.isManager(who) || !slices.Contains(forDismissed, method)) {
+		return fmt.Errorf("%w: node %s was removed from this cluster, or its name was given to another machine; to come back: warren reset there, and join anew", store.ErrForbidden, who.name)
+	}
+	if now == Expired && !s.isManager(who) && method != api.Membership_Renew_FullMethodName {
+		return fmt.Errorf("%w: the certificate of node %s ran out at %s; it can only be renewed, which the node does by itself", store.ErrForbidden, who.name, who.cert.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 func (s *Server) isManager(c caller) bool {
@@ -149,6 +170,13 @@ func (s *Server) store(ctx context.Context) (store.Store, error) {
 	case who.role.OfPeople():
 		return personal{s.config.Store, who, s.tellRefused}, nil
 	case who.node() && s.config.Members != nil:
+		now, err := s.config.Members.Standing(ctx, who.cert)
+		if err != nil {
+			return nil, fmt.Errorf("look up node %s: %w", who.name, err)
+		}
+		if now == Dismissed {
+			return s.config.Members.Dismissed(who.name), nil
+		}
 		return s.config.Members.Scope(who.name), nil
 	case who.node():
 		return nil, notServed("workers")
@@ -201,6 +229,13 @@ func (s *Server) forPeers(h http.Handler) http.Handler {
 			return
 		}
 		state := t.ConnectionState()
+		if len(state.PeerCertificates) > 0 && len(state.VerifiedChains) == 0 {
+			state.VerifiedChains = [][]*x509.Certificate{state.PeerCertificates} // by whoever configured the listener
+		}
+		if m := s.config.Members; m != nil && len(state.PeerCertificates) > 0 && m.Impostor(state.PeerCertificates[0]) {
+			fail(w, s.tellRefused(r.RemoteAddr, fmt.Errorf("%w: %s has another key since it was removed and joined anew", store.ErrForbidden, state.PeerCertificates[0].Subject.CommonName)))
+			return
+		}
 		r.TLS = &state // net/http does not see it behind the first bytes
 		if peers := s.config.Peers.Handler(); peers != nil {
 			peers.ServeHTTP(w, r)
@@ -233,7 +268,7 @@ func (s *Server) tellRefused(from string, err error) error {
 // permitCall and permitStream are the first that any call meets.
 func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (any, error) {
 	who := s.callerAt(ctx)
-	if err := s.permit(who, info.FullMethod); err != nil {
+	if err := s.permit(ctx, who, info.FullMethod); err != nil {
 		return nil, api.ToStatus(s.tellRefused(addressOf(ctx), err))
 	}
 	return do(who.known(ctx), r)
@@ -241,7 +276,7 @@ func (s *Server) permitCall(ctx context.Context, r any, info *grpc.UnaryServerIn
 
 func (s *Server) permitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, do grpc.StreamHandler) error {
 	who := s.callerAt(stream.Context())
-	if err := s.permit(who, info.FullMethod); err != nil {
+	if err := s.permit(stream.Context(), who, info.FullMethod); err != nil {
 		return api.ToStatus(s.tellRefused(addressOf(stream.Context()), err))
 	}
 	return do(srv, knownStream{stream, who.known(stream.Context())})

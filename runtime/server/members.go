@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -25,6 +26,16 @@ type (
 	MemberState = api.MemberState
 )
 
+// Standing is what the certificate of a node is worth.
+type Standing int
+
+// The standings of a node.
+const (
+	Good      Standing = iota
+	Expired            // it has run out; that of a node which is one may still be renewed
+	Dismissed          // the node was removed, or its name is now that of another machine
+)
+
 // Members are the other nodes, from the side of a manager.
 type Members interface {
 	CreateToken(ctx context.Context, w TokenWish) (NewToken, error)
@@ -39,8 +50,14 @@ type Members interface {
 	Heard(node string)
 	// Reached takes a connection on which the API of a node answers. It is not used after it returned.
 	Reached(ctx context.Context, node string, c *Pipe) error
+	// Standing is what the certificate of a node is worth now. It is asked at each call.
+	Standing(ctx context.Context, cert *x509.Certificate) (Standing, error)
+	// Impostor tells, from memory, whether another key than that of a certificate is known of its node.
+	Impostor(cert *x509.Certificate) bool
 	// Scope is the store as a worker sees and writes it.
 	Scope(node string) store.Store
+	// Dismissed is the store as a node sees it that is none any more: enough to know that nothing in it is its own.
+	Dismissed(node string) store.Store
 	// Place makes room among the managers for a node that may be one, at an address.
 	Place(ctx context.Context, node, address string, replace bool) (Place, error)
 	// IsManager tells whether a node is one of those that keep the store.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -27,6 +28,7 @@ import (
 type fakeMembers struct {
 	*identity.Desk
 	mem     *memstore.Store
+	roster  *identity.Roster
 	heard   chan string
 	reached chan *grpcstore.Store
 }
@@ -83,6 +85,27 @@ func (m fakeMembers) Reached(ctx context.Context, node string, c *Pipe) error {
 	return nil
 }
 
+// Standing looks into a real roster.
+func (m fakeMembers) Standing(ctx context.Context, cert *x509.Certificate) (Standing, error) {
+	known, err := m.roster.Knows(ctx, cert, m.mem)
+	if err != nil || !known {
+		return Dismissed, err
+	}
+	if identity.Expired(cert) {
+		return Expired, nil
+	}
+	return Good, nil
+}
+
+// Impostor looks into a real roster.
+func (m fakeMembers) Impostor(cert *x509.Certificate) bool { return m.roster.Differs(cert) }
+
+// Dismissed shows nothing.
+func (m fakeMembers) Dismissed(string) store.Store {
+	return store.Scope(m.mem, store.Rights{Kinds: []string{"Node"}, Shows: func(meta.Object) meta.Object { return nil },
+		Writes: func(_, _ meta.Object, _ func(meta.Key) (meta.Object, error)) error { return errors.New("no") }})
+}
+
 // Scope shows a worker its own Node.
 func (m fakeMembers) Scope(node string) store.Store {
 	return store.Scope(m.mem, store.Rights{Kinds: []string{"Node"}, Shows: func(o meta.Object) meta.Object {
@@ -101,12 +124,13 @@ type cluster struct {
 	dir     string
 	worker  *grpcstore.Store
 	keys    *identity.Node
-	token   string // once more
+	first   *identity.Node // that had the same name before
+	token   string         // once more
 }
 
 func newCluster(t *testing.T, change func(*Config)) *cluster {
 	t.Helper()
-	c := &cluster{dir: t.TempDir(), members: fakeMembers{heard: make(chan string, 10), reached: make(chan *grpcstore.Store, 1)}}
+	c := &cluster{dir: t.TempDir(), members: fakeMembers{roster: &identity.Roster{}, heard: make(chan string, 10), reached: make(chan *grpcstore.Store, 1)}}
 	c.fixture = serve(t, func(cfg *Config) {
 		c.members.mem = cfg.Store.(*memstore.Store)
 		var err error
@@ -128,6 +152,13 @@ func newCluster(t *testing.T, change func(*Config)) *cluster {
 	}
 	c.serveOn(t, l)
 	c.address = l.Addr().String()
+	c.members.roster.Gone = func(node, key string) {
+		c.Expel(node, func(x *x509.Certificate) bool { return identity.KeyOf(x) == key })
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan bool)
+	go func() { defer close(ended); c.members.roster.Follow(ctx, c.members.mem) }()
+	t.Cleanup(func() { cancel(); <-ended })
 	c.joins(t)
 	return c
 }
@@ -406,7 +437,7 @@ func TestHolder(t *testing.T) {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	if err := c.permit(caller{}, api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
+	if err := c.permit(t.Context(), caller{}, api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("nobody at all: %v", err)
 	}
 }

@@ -91,7 +91,7 @@ func TestEveryMethodIsForSomebody(t *testing.T) {
 		}
 	}
 	for _, role := range append(slices.Clone(v1.People), v1.RoleManager, v1.RoleWorker, "", "king") {
-		if f.permit(caller{role: role}, "/warren.v1.Warren/New") == nil {
+		if f.permit(t.Context(), caller{role: role}, "/warren.v1.Warren/New") == nil {
 			t.Errorf("%q may call what stands nowhere", role)
 		}
 	}

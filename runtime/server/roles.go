@@ -22,6 +22,10 @@ var (
 		api.Membership_Renew_FullMethodName, api.Membership_Heartbeat_FullMethodName, api.Membership_Reach_FullMethodName,
 	}
 
+	// forDismissed are the calls of a node that is none any more: by them it learns that nothing is its own, and stops what it ran.
+	// Were they refused, it would take itself for cut off, and its tasks would go on for ever.
+	forDismissed = []string{api.Warren_List_FullMethodName, api.Warren_Watch_FullMethodName}
+
 	// forNewcomers are those that a manager may make beside, which is not yet, or not any more, among those that keep the store.
 	forNewcomers = []string{api.Membership_Place_FullMethodName, api.Membership_Managers_FullMethodName}
 
@@ -73,13 +77,14 @@ type right struct{ see, write, remove v1.Role }
 // kindRights is what people who are no administrators may do with kinds. One that is missing is the administrators' alone, and a
 // test fails for it. What nobody may do is up to admission.
 var kindRights = map[string]right{
-	v1.ClusterKind.Name: {v1.RoleViewer, v1.RoleAdmin, v1.RoleAdmin},
-	v1.NodeKind.Name:    {v1.RoleViewer, v1.RoleOperator, v1.RoleAdmin},
-	v1.ServiceKind.Name: {v1.RoleViewer, v1.RoleOperator, v1.RoleOperator},
-	v1.TaskKind.Name:    {v1.RoleViewer, v1.RoleAdmin, v1.RoleOperator},
-	v1.EventKind.Name:   {v1.RoleViewer, v1.RoleAdmin, v1.RoleAdmin},
-	v1.TokenKind.Name:   {v1.RoleAdmin, v1.RoleAdmin, v1.RoleAdmin},
-	v1.UserKind.Name:    {v1.RoleAdmin, v1.RoleAdmin, v1.RoleAdmin}, // and each sees himself
+	v1.ClusterKind.Name:   {v1.RoleViewer, v1.RoleAdmin, v1.RoleAdmin},
+	v1.NodeKind.Name:      {v1.RoleViewer, v1.RoleOperator, v1.RoleAdmin},
+	v1.ServiceKind.Name:   {v1.RoleViewer, v1.RoleOperator, v1.RoleOperator},
+	v1.TaskKind.Name:      {v1.RoleViewer, v1.RoleAdmin, v1.RoleOperator},
+	v1.EventKind.Name:     {v1.RoleViewer, v1.RoleAdmin, v1.RoleAdmin},
+	v1.AuthorityKind.Name: {v1.RoleAdmin, v1.RoleAdmin, v1.RoleAdmin},
+	v1.TokenKind.Name:     {v1.RoleAdmin, v1.RoleAdmin, v1.RoleAdmin},
+	v1.UserKind.Name:      {v1.RoleAdmin, v1.RoleAdmin, v1.RoleAdmin}, // and each sees himself
 }
 
 func rightsOf(kind string) right {

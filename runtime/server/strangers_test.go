@@ -62,10 +62,11 @@ func TestJoiningIsBounded(t *testing.T) {
 	}
 }
 
-// TestExpiredCertificate: it lets nobody in.
+// TestExpiredCertificate: it is good for one thing, to renew it, if its node is one, and for nothing if the node was removed.
 func TestExpiredCertificate(t *testing.T) {
 	c := newCluster(t, nil)
-	past, err := identity.OpenDesk(c.dir, c.members.mem, func() time.Time { return time.Now().Add(-100 * 24 * time.Hour) })
+	long := c.worker // came before it ran out
+	past, err := identity.OpenDesk(c.dir, c.members.mem, func() time.Time { return time.Now().Add(-90*24*time.Hour - time.Hour) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +81,46 @@ func TestExpiredCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.as(t, c.keys.TLS()).Get(t.Context(), meta.Key{Kind: "Node", Name: "w1"})
-	if !errors.Is(err, grpcstore.ErrKeys) { // the reason may be lost when it hangs up
+	own := meta.Key{Kind: "Node", Name: "w1"}
+	late := c.as(t, c.keys.TLS())
+	for what, call := range calls(t.Context(), late) {
+		if err := call(); what != "Renew" && what != "Reach" && !errors.Is(err, store.ErrForbidden) || err == nil {
+			t.Errorf("%s with an expired certificate: %v", what, err)
+		}
+	}
+	if _, err := late.Get(t.Context(), own); err == nil || !strings.Contains(err.Error(), "it can only be renewed") {
 		t.Errorf("an expired certificate: %v", err)
+	}
+	stranger, err := identity.Apply("w1", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := stranger.Request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Renew(t.Context(), foreign); !errors.Is(err, store.ErrForbidden) {
+		t.Errorf("renewed for another key: %v", err)
+	}
+	cert, err := late.Renew(t.Context(), csr)
+	if err == nil {
+		err = c.keys.Renewed(cert.Certificate)
+	}
+	if err != nil {
+		t.Fatalf("it is not renewed: %v", err)
+	}
+	if _, err := c.as(t, c.keys.TLS()).Get(t.Context(), own); err != nil {
+		t.Errorf("after it was renewed: %v", err)
+	}
+	if _, err := long.Get(t.Context(), own); err != nil {
+		t.Errorf("a connection whose certificate is good: %v", err)
+	}
+	o, err := c.members.mem.Get(t.Context(), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, c.members.mem, store.DeleteOp(o))
+	if _, err := c.as(t, c.keys.TLS()).Renew(t.Context(), csr); !errors.Is(err, store.ErrForbidden) {
+		t.Errorf("a removed node renews: %v", err)
 	}
 }

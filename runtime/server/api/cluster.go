@@ -38,7 +38,7 @@ type Joined struct {
 	Certificate []byte // DER
 	Cluster     string // id
 	Role        string
-	Authority   []byte   // of a manager: the key of the authority, DER
+	Authority   []byte   // of a manager: the authority as it is stored, and what opens it
 	Managers    []string // HOST:PORT
 }
 
@@ -46,7 +46,7 @@ type Joined struct {
 type Renewed struct {
 	Certificate []byte // DER
 	Role        string // which may be another than that of the old one
-	Authority   []byte // of a manager: the key of the authority, DER
+	Authority   []byte // of a manager: the authority as it is stored, and what opens it
 }
 
 // Place is room for a new member among those that keep the store.

@@ -456,7 +456,7 @@ type JoinResponse struct {
 	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
 	Cluster       string                 `protobuf:"bytes,2,opt,name=cluster,proto3" json:"cluster,omitempty"`         // id
 	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
-	Authority     []byte                 `protobuf:"bytes,4,opt,name=authority,proto3" json:"authority,omitempty"` // of a manager: the key of the authority, DER
+	Authority     []byte                 `protobuf:"bytes,4,opt,name=authority,proto3" json:"authority,omitempty"` // of a manager: the authority as it is stored, and what opens it
 	Managers      []string               `protobuf:"bytes,5,rep,name=managers,proto3" json:"managers,omitempty"`   // HOST:PORT
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
