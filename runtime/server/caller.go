@@ -257,10 +257,16 @@ func (s *Server) callerOn(ctx context.Context) caller {
 	return caller{}
 }
 
-// tellRefused logs a refusal, which somebody should know of; not one for each try.
+// tellRefused logs a refusal, which somebody should know of; not one for each try, nor for each thing that was tried.
 func (s *Server) tellRefused(from string, err error) error {
 	s.refusals.Do(err.Error(), func(more int) {
-		s.config.Log.Info("refused a request", "from", from, "cause", err.Error(), "alsoBefore", more)
+		switch s.told.next() {
+		case maxTold:
+			s.config.Log.Info("refused many different requests; what else is refused in this minute is not logged", "from", from)
+		case 0:
+		default:
+			s.config.Log.Info("refused a request", "from", from, "cause", err.Error(), "alsoBefore", more)
+		}
 	})
 	return err
 }

@@ -163,6 +163,29 @@ func TestHostileCalls(t *testing.T) {
 	}
 }
 
+// TestManyNames: who asks for another thing each time fills no log.
+func TestManyNames(t *testing.T) {
+	b := besiege(t)
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: b.nobody(t)}, Timeout: soon}
+	defer web.CloseIdleConnections()
+	for i := range 5 * maxTold {
+		r, err := web.Get(fmt.Sprintf("https://%s/v1/nodes/n%d", b.address, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if _, err := b.viewer.Get(t.Context(), meta.Key{Kind: "Token", Name: fmt.Sprint("t", i)}); !errors.Is(err, store.ErrForbidden) {
+			t.Fatal(err)
+		}
+	}
+	b.works(t, "after many names")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.lines) > maxTold+1 || !strings.Contains(b.lines[len(b.lines)-1], "refused many") {
+		t.Errorf("the log has %d lines, the last %q", len(b.lines), b.lines[len(b.lines)-1])
+	}
+}
+
 // TestOldTLS: nothing before 1.3.
 func TestOldTLS(t *testing.T) {
 	b := besiege(t)

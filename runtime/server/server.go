@@ -104,6 +104,7 @@ type Server struct {
 	split *splitter
 
 	refusals seldom
+	told     few
 	roll     *roll
 
 	stopping context.Context // ends the streams that have no end of their own
