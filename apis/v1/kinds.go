@@ -4,7 +4,7 @@ package v1
 import "warren.io/warren/apis/meta"
 
 // Kinds are all kinds, in the order in which `get all` shows them.
-var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, TokenKind, AuthorityKind, EventKind}
+var Kinds = meta.Kinds{ClusterKind, NodeKind, ServiceKind, TaskKind, TokenKind, UserKind, AuthorityKind, EventKind}
 
 // The kinds.
 var (
@@ -13,6 +13,7 @@ var (
 	ServiceKind   = meta.Define[ServiceSpec, ServiceStatus](meta.Kind{Short: []string{"svc"}, Columns: serviceColumns, UserWrites: true})
 	TaskKind      = meta.Define[TaskSpec, TaskStatus](meta.Kind{Short: []string{"ta"}, Columns: taskColumns, Index: taskIndex, UserDeletes: true, Home: taskHome})
 	TokenKind     = meta.Define[TokenSpec, TokenStatus](meta.Kind{Columns: tokenColumns, UserDeletes: true})
+	UserKind      = meta.Define[UserSpec, UserStatus](meta.Kind{Columns: userColumns, UserUpdates: true, UserDeletes: true})
 	AuthorityKind = meta.Define[AuthoritySpec, AuthorityStatus](meta.Kind{Plural: "authorities", Columns: authorityColumns})
 	EventKind     = meta.Define[EventSpec, EventStatus](meta.Kind{Short: []string{"ev"}, Columns: eventColumns, Index: eventIndex, Sort: byLast})
 )

@@ -47,9 +47,9 @@ func TestDecodeStrictProblems(t *testing.T) {
 		{"times of liveness", `{"apiVersion":"warren.io/v1","kind":"Cluster","metadata":{"name":"warren"},"spec":{"id":"x","heartbeat":"4s","suspectAfter":"6s","downAfter":"5s"}}`,
 			"spec.suspectAfter: 6s is too short: one lost sign of life is no silence; at least twice the heartbeat, 8s; " +
 				"spec.downAfter: 5s must be longer than suspectAfter, 6s, and at most 24h0m0s"},
-		{"no kind", `{"apiVersion":"warren.io/v1"}`, "kind: is required; one of Cluster, Node, Service"},
+		{"no kind", `{"apiVersion":"warren.io/v1"}`, "kind: is required; one of Cluster, Node, Service, User"},
 		{"kind in lower case", `{"apiVersion":"warren.io/v1","kind":"service"}`, `kind: unknown kind "service"; did you mean 'Service'?`},
-		{"kind of others", `{"apiVersion":"apps/v1","kind":"Deployment"}`, `apiVersion: is "apps/v1"; warren.io/v1 is expected; kind: unknown kind "Deployment"; use one of Cluster, Node, Service`},
+		{"kind of others", `{"apiVersion":"apps/v1","kind":"Deployment"}`, `apiVersion: is "apps/v1"; warren.io/v1 is expected; kind: unknown kind "Deployment"; use one of Cluster, Node, Service, User`},
 		{"kind is a list", `{"apiVersion":"warren.io/v1","kind":[]}`, "kind: is a list; a text is expected"},
 		{"no version", `{"kind":"Service","metadata":{"name":"a"},"spec":{"image":"a"}}`, "apiVersion: is required; write warren.io/v1"},
 		{"no name", `{"apiVersion":"warren.io/v1","kind":"Service","spec":{"image":"a"}}`, "metadata.name: is required"},

@@ -2,29 +2,32 @@ package v1
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"warren.io/warren/apis/meta"
 )
 
-// Token lets machines join. Its name is no secret; of the secret only a hash is kept.
+// Token lets machines join and people log in. Its name is no secret; of the secret only a hash is kept.
 type Token = meta.Resource[TokenSpec, TokenStatus]
 
 // TokenSpec is set when the token is made.
 type TokenSpec struct {
-	// Role is what a machine becomes: worker or manager.
+	// Role is what a machine becomes, worker or manager; or a person, viewer, operator or admin.
 	Role Role `json:"role"`
+	// User is who logs in by it. Without that, each who does says a name that is new.
+	User string `json:"user,omitempty"`
 	// Hash is the SHA-256 of the secret, in hex.
 	Hash string `json:"hash"`
 	// Expires is until when it may be used.
 	Expires time.Time `json:"expires"`
-	// Uses is how many machines may join by it.
+	// Uses is how many machines may join, or people log in by it.
 	Uses int `json:"uses"`
 }
 
-// TokenStatus is written when a machine joins.
+// TokenStatus is written when it is used.
 type TokenStatus struct {
-	// Used is how many machines have joined by it.
+	// Used is how often it was.
 	Used int `json:"used"`
 }
 
@@ -61,8 +64,17 @@ func (*TokenSpec) Default() {}
 
 // Validate implements meta.Spec.
 func (s *TokenSpec) Validate(p *meta.Problems, at string) {
-	if s.Role != RoleWorker && s.Role != RoleManager {
-		p.Add(at+".role", "%s", oneOf(string(s.Role), nodeRoles))
+	if !contains(nodeRoles, string(s.Role)) && !s.Role.OfPeople() {
+		p.Add(at+".role", "%s", oneOf(string(s.Role), append(slices.Clone(nodeRoles), string(RoleViewer), string(RoleOperator), string(RoleAdmin))))
+	}
+	switch why := meta.CheckName(s.User); {
+	case s.User == "":
+	case !s.Role.OfPeople():
+		p.Add(at+".user", "is for people, and a %s is a machine", s.Role)
+	case why != "":
+		p.Add(at+".user", "%s", why)
+	case s.User == AdminName:
+		p.Add(at+".user", "%q is the name of the key that the first manager made; choose another", AdminName)
 	}
 	if s.Uses < 1 || s.Uses > MaxTokenUses {
 		p.Add(at+".uses", "must be 1 to %d, not %d", MaxTokenUses, s.Uses)

@@ -50,8 +50,9 @@ func (n *node) join(ctx context.Context) error {
 		return n.refuse(ctx, fmt.Errorf("%w: node %s was recovered at revision %d, the store in %s/etcd is from before that, at %d; bring the right one back, or recover again",
 			errForeign, n.id.Name, n.id.Epoch, n.dataDir, rev))
 	}
-	n.office.open(store.Seal(n.quorum.Store(), &n.ring)) // a worker asks another manager rather than believe an old answer
 	recorder := why.Recorder{Trace: &n.trace, Event: record, Now: time.Now, Done: n.noted}
+	// A worker asks another manager rather than believe an old answer.
+	n.office.open(store.Seal(n.quorum.Store(), &n.ring), recorder)
 	n.late.Open(store.Veil(managersStay{store.Admit(recorder.Over(s), v1.Kinds, time.Now), n}, v1.Kinds))
 	n.status.set("store", nil)
 	return nil

@@ -64,6 +64,14 @@ func (m *boss) Impostor(*x509.Certificate) bool { return false }
 
 func (m *boss) Dismissed(string) store.Store { return nil }
 
+func (m *boss) Login(context.Context, server.LoggingIn) (server.LoggedIn, error) {
+	return server.LoggedIn{}, store.ErrForbidden
+}
+
+func (m *boss) RenewUser(context.Context, string, []byte) ([]byte, error) {
+	return nil, store.ErrForbidden
+}
+
 func (m *boss) IsManager(string) bool { return false }
 
 func (m *boss) Relayed([]string) error { return nil }

@@ -11,12 +11,14 @@ import (
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/grpcstore"
+	"warren.io/warren/runtime/why"
 )
 
 // office is what a manager does for the other nodes. It implements server.Members.
 type office struct {
 	node   *node
 	behind *store.Late // the store below admission
+	noted  *store.Late // the same, where it is written down who changed what
 	roster keys.Roster
 
 	mu      sync.Mutex
@@ -27,10 +29,14 @@ type office struct {
 }
 
 func newOffice(n *node) *office {
-	return &office{node: n, behind: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{}, dialled: map[string]*grpcstore.Store{}, heard: map[string]bool{}, news: make(chan struct{}, 1)}
+	return &office{node: n, behind: store.NewLate("warren is starting"), noted: store.NewLate("warren is starting"), reached: map[string]*grpcstore.Store{},
+		dialled: map[string]*grpcstore.Store{}, heard: map[string]bool{}, news: make(chan struct{}, 1)}
 }
 
-func (o *office) open(s store.Store) { o.behind.Open(s) }
+func (o *office) open(s store.Store, recorder why.Recorder) {
+	o.behind.Open(s)
+	o.noted.Open(recorder.Over(s))
+}
 
 func (o *office) desk() (*keys.Desk, error) {
 	if o.node.id.worker() {
@@ -39,7 +45,7 @@ func (o *office) desk() (*keys.Desk, error) {
 	if o.node.listen == "" {
 		return nil, fmt.Errorf("%w: no machine can join node %s, which is reached on its own socket only\ntry: warren run with --listen HOST:PORT there", store.ErrForbidden, o.node.id.Name)
 	}
-	return keys.OpenDesk(o.node.keysDir(), o.behind, keys.Now)
+	return keys.OpenDesk(o.node.keysDir(), o.noted, keys.Now)
 }
 
 // CreateToken implements server.Members.
@@ -48,7 +54,7 @@ func (o *office) CreateToken(ctx context.Context, w server.TokenWish) (server.Ne
 	if err != nil {
 		return server.NewToken{}, err
 	}
-	text, t, err := d.CreateToken(ctx, v1.Role(w.Role), w.TTL, w.Uses)
+	text, t, err := d.CreateTokenFor(ctx, w.User, v1.Role(w.Role), w.TTL, w.Uses)
 	if err != nil {
 		return server.NewToken{}, err
 	}
@@ -79,6 +85,30 @@ func keyFor(d *keys.Desk, role v1.Role) ([]byte, error) {
 		return nil, nil
 	}
 	return d.Key()
+}
+
+// Login implements server.Members.
+func (o *office) Login(ctx context.Context, l server.LoggingIn) (server.LoggedIn, error) {
+	d, err := o.desk()
+	if err != nil {
+		return server.LoggedIn{}, err
+	}
+	cert, u, err := d.Login(ctx, l.Token, l.User, l.CSR)
+	if err != nil {
+		o.node.log.Info("a login was refused", "name", l.User, "cause", err.Error())
+		return server.LoggedIn{}, err
+	}
+	o.node.log.Info("a user has logged in", "user", u.Metadata.Name, "role", u.Spec.Role)
+	return server.LoggedIn{Certificate: cert, Cluster: o.node.id.Cluster, Role: string(u.Spec.Role), User: u.Metadata.Name}, nil
+}
+
+// RenewUser implements server.Members.
+func (o *office) RenewUser(ctx context.Context, user string, csr []byte) ([]byte, error) {
+	d, err := o.desk()
+	if err != nil {
+		return nil, err
+	}
+	return d.RenewUser(ctx, user, csr)
 }
 
 // Renew implements server.Members.

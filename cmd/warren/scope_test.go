@@ -25,7 +25,7 @@ func fleet() *memstore.Store {
 	web.Spec.Env = v1.Env{{Name: "PASSWORD", Value: "s3cr3t"}}
 	web.Status.PreviousImages = []string{"sha256:old"}
 	token := meta.New[v1.Token]("aaaaaaaa")
-	return memstore.New(cluster, mine, other, aTask("web-3-3", ""), web, token, meta.New[v1.Node]("w1"), meta.New[v1.Node]("w2"),
+	return memstore.New(cluster, mine, other, aTask("web-3-3", ""), web, token, meta.New[v1.Node]("w1"), meta.New[v1.Node]("w2"), meta.New[v1.User]("anna"),
 		anEvent("w1", "Task", "web-1-1"), anEvent("w2", "Task", "web-2-2"), anEvent("", "Service", "web"))
 }
 
@@ -67,7 +67,7 @@ func TestWorkerSeesItsOwn(t *testing.T) {
 	if err != nil || o.(*v1.Service).Spec.Image != "web:1" || len(o.(*v1.Service).Status.PreviousImages) != 1 {
 		t.Errorf("the images of a service: %+v, %v", o, err)
 	}
-	for _, k := range []meta.Key{{Kind: "Task", Name: "web-2-2"}, {Kind: "Task", Name: "web-3-3"}, {Kind: "Node", Name: "w2"}, {Kind: "Token", Name: "aaaaaaaa"},
+	for _, k := range []meta.Key{{Kind: "Task", Name: "web-2-2"}, {Kind: "Task", Name: "web-3-3"}, {Kind: "Node", Name: "w2"}, {Kind: "Token", Name: "aaaaaaaa"}, {Kind: "User", Name: "anna"},
 		{Kind: "Event", Name: "task.web-2-2.started"}, {Kind: "Event", Name: "service.web.started"}} {
 		if o, err := w.Get(t.Context(), k); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("it reads %s: %v %v", k, o, err)

@@ -94,7 +94,7 @@ func (n *node) serveMetrics(s *server.Server) error {
 		return fmt.Errorf("--metrics-listen: %w", err)
 	}
 	go func() {
-		h := &http.Server{Handler: s.HealthHandler(), ReadHeaderTimeout: 5 * time.Second}
+		h := &http.Server{Handler: s.HealthHandler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
 		n.log.Error(h.Serve(l), "metrics port ended")
 	}()
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"warren.io/warren/apis/meta"
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/cmd/warrenctl/contexts"
 )
 
 // completeVerb is what the shells call: not for people.
@@ -25,11 +26,9 @@ func (p *program) complete(ctx context.Context, app *cli.App, words []string) in
 	}
 	ctx, cancel := context.WithTimeout(ctx, fast)
 	defer cancel()
-	t := &typed{p: p, ctx: ctx, app: app, last: words[len(words)-1], server: DefaultServer}
-	for name, to := range map[string]*string{"WARREN_SERVER": &t.server, "WARREN_KEYS": &t.keys} {
-		if v := p.getenv(name); v != "" {
-			*to = v
-		}
+	t := &typed{p: p, ctx: ctx, app: app, last: words[len(words)-1]}
+	for name, to := range map[string]*string{"WARREN_SERVER": &t.server, "WARREN_KEYS": &t.keys, "WARREN_CONTEXT": &t.context, "WARREN_CONFIG": &t.config} {
+		*to = p.getenv(name)
 	}
 	t.read(words[:len(words)-1])
 	for _, c := range t.candidates() {
@@ -45,13 +44,13 @@ func (p *program) complete(ctx context.Context, app *cli.App, words []string) in
 
 // typed is a command line that is not finished.
 type typed struct {
-	p            *program
-	ctx          context.Context
-	app          *cli.App
-	line         line
-	flag         cli.Flag // whose value comes next
-	last         string   // the word that is completed
-	server, keys string
+	p   *program
+	ctx context.Context
+	app *cli.App
+	aim
+	line line
+	flag cli.Flag // whose value comes next
+	last string   // the word that is completed
 }
 
 // read takes in the words before the last, as far as they make sense.
@@ -81,9 +80,13 @@ func (t *typed) read(words []string) {
 func (t *typed) value(f cli.Flag, value string) {
 	switch f.Names()[0] {
 	case "server":
-		t.server = value
+		t.server, t.aim.typed = value, true
 	case "keys":
 		t.keys = value
+	case "context":
+		t.context = value
+	case "config":
+		t.config = value
 	}
 }
 
@@ -122,6 +125,10 @@ func (t *typed) values(flag string) []string {
 		return t.slashed(v1.ServiceKind, v1.NodeKind)
 	case flag == "for":
 		return t.slashed(v1.ServiceKind, v1.TaskKind, v1.NodeKind)
+	case flag == "role":
+		return roles()
+	case flag == "context":
+		return t.contexts()
 	case flag == "set":
 		return t.sets()
 	case flag == "sort-by", flag == "field-selector":
@@ -211,7 +218,7 @@ func (t *typed) slashed(kinds ...*meta.Kind) []string {
 
 // objects are those of a kind that the node tells in time.
 func (t *typed) objects(k *meta.Kind) []meta.Object {
-	s, err := t.p.dial(t.server, t.keys)
+	s, err := t.p.dial(t.aim)
 	if err != nil {
 		return nil
 	}
@@ -282,6 +289,19 @@ func (t *typed) fields(kind, before string) []string {
 		if out = append(out, name); len(x.Fields) > 0 || x.Item != nil && len(x.Item.Fields) > 0 {
 			out = append(out, name+".")
 		}
+	}
+	return out
+}
+
+// contexts are the names of what was logged in to.
+func (t *typed) contexts() (out []string) {
+	path, err := t.p.configPath(t.aim)
+	if err != nil {
+		return nil
+	}
+	cfg, _ := contexts.Load(path)
+	for _, x := range cfg.Contexts {
+		out = append(out, x.Name)
 	}
 	return out
 }

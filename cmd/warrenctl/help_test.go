@@ -47,7 +47,7 @@ func TestHelpRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script := "put cluster.json settings.json\nmkdir manifests\ncp stack.yaml manifests/stack.yaml\nsettles\n"
+		script := "put cluster.json settings.json\nmkdir manifests\ncp stack.yaml manifests/stack.yaml\nsettles\nfar\ninvites operator anna\nenv WARREN_CONFIG=$WORK/config.yaml\n"
 		for _, c := range commandsIn(string(text)) {
 			script += "helps " + c + "\n"
 		}
@@ -62,7 +62,7 @@ func TestHelpRuns(t *testing.T) {
 		}
 	}
 	testscript.Run(t, testscript.Params{Dir: dir, Setup: setup, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"put": put, "settles": settles, "helps": helps,
+		"put": put, "settles": settles, "helps": helps, "far": far, "invites": invites,
 	}})
 }
 
@@ -73,7 +73,7 @@ var goesOn = []string{"-w", "--watch", "--follow", "drain"}
 func helps(ts *testscript.TestScript, _ bool, args []string) {
 	endless := false
 	for i, a := range args {
-		a = strings.NewReplacer("task/NAME", "task/web-1-1", "node/NAME", "node/n1", "/NAME", "/web", "NAME", "web", "/etc/warren/manifests", "manifests").Replace(a)
+		a = strings.NewReplacer("task/NAME", "task/web-1-1", "node/NAME", "node/n1", "/NAME", "/web", "NAME", "web", "/etc/warren/manifests", "manifests", "192.0.2.1:7070", ts.Getenv("FAR"), "TOKEN", ts.Getenv("TOKEN")).Replace(a)
 		if a == "ID" {
 			a = "abcd2345"
 		}

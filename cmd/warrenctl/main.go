@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -19,7 +17,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"warren.io/warren/runtime/host"
-	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/store/grpcstore"
 )
 
@@ -38,6 +35,10 @@ type program struct {
 	// live tells that err is a terminal, on which lines may be written over.
 	live bool
 	conn *grpcstore.Store
+	// typed are the flags of warrenctl itself that were given.
+	typed []string
+	// renewed is closed when a certificate was, where that is being done.
+	renewed chan struct{}
 	// stale warns once.
 	stale sync.Once
 	// pulls are the images that the node fetches, for describe.
@@ -75,6 +76,9 @@ func (p *program) main(ctx context.Context, args []string) (code int) {
 		return p.complete(ctx, app, args[1:])
 	}
 	line, err := arrange(app, args)
+	if err == nil {
+		p.typed = line.global
+	}
 	switch {
 	case err != nil:
 	case line.help:
@@ -82,9 +86,7 @@ func (p *program) main(ctx context.Context, args []string) (code int) {
 	default:
 		err = app.RunContext(ctx, line.args(app.Name))
 	}
-	if p.conn != nil {
-		_ = p.conn.Close()
-	}
+	p.hangUp()
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("print: %w", out.err)
 	}
@@ -105,14 +107,11 @@ func (p *program) app() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		Writer:          p.out,
 		ErrWriter:       p.err,
-		Flags: []cli.Flag{&cli.StringFlag{Name: "server", Value: DefaultServer, EnvVars: []string{"WARREN_SERVER"},
-			Usage: "node to talk to: unix:///PATH or HOST:PORT"},
-			&cli.StringFlag{Name: "keys", EnvVars: []string{"WARREN_KEYS"},
-				Usage: "for HOST:PORT: directory with ca.crt, admin.crt and admin.key, as the node made them in DATA_DIR/keys"}},
+		Flags:           globals(),
 		Commands: []*cli.Command{
 			p.applyVerb(), p.diffVerb(), p.getVerb(), p.describeVerb(), p.whyVerb(), p.deleteVerb(), p.editVerb(), p.labelVerb(),
 			p.annotateVerb(), p.scaleVerb(), p.restartVerb(), p.waitVerb(),
-			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.clusterVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
+			p.logsVerb(), p.execVerb(), p.cpVerb(), p.forwardVerb(), p.topVerb(), p.tokenVerb(), p.userVerb(), p.loginVerb(), p.whoamiVerb(), p.configVerb(), p.clusterVerb(), p.eventsVerb(), p.auditVerb(), p.graphVerb(), p.nodeVerb(), p.imageVerb(), p.backupVerb(), p.debugVerb(), p.explainVerb(), p.schemaVerb(), p.completionVerb(), p.versionVerb(), p.helpVerb(),
 		},
 		OnUsageError: badValue,
 	}
@@ -139,34 +138,7 @@ func (p *program) server(c *cli.Context) (*grpcstore.Store, error) {
 	if name := c.String("node"); name != "" {
 		c.Context = grpcstore.ForNode(c.Context, name)
 	}
-	return p.dial(c.String("server"), c.String("keys"))
-}
-
-func (p *program) dial(server, keys string) (*grpcstore.Store, error) {
-	if p.conn != nil {
-		return p.conn, nil
-	}
-	o := grpcstore.Options{Stale: p.tellStale}
-	if keys != "" && !strings.HasPrefix(server, "unix:") {
-		var err error
-		if o.TLS, err = identity.ClientConfig(keys); err != nil {
-			next := keysHelp
-			if errors.Is(err, fs.ErrPermission) {
-				next = asRoot
-			}
-			return nil, try(usagef("--keys: %v", err), "%s", next)
-		}
-	}
-	s, err := grpcstore.Dial(server, o)
-	if err != nil {
-		err = usagef("%v", err)
-		if _, _, bad := net.SplitHostPort(server); bad == nil && o.TLS == nil && !strings.HasPrefix(server, "unix:") {
-			err = try(err, "%s", keysHelp)
-		}
-		return nil, err
-	}
-	p.conn = s
-	return s, nil
+	return p.dial(p.aim(c))
 }
 
 // tellStale warns once that what is printed may be old.

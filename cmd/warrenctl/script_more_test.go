@@ -15,10 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"warren.io/warren/apis/meta"
-	v1 "warren.io/warren/apis/v1"
 	"warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/server"
-	"warren.io/warren/runtime/store"
 	"warren.io/warren/runtime/store/memstore"
 )
 
@@ -75,6 +73,7 @@ func interrupts(ts *testscript.TestScript, _ bool, _ []string) {
 func far(ts *testscript.TestScript, _ bool, _ []string) {
 	config, err := identity.ServerConfig(ts.MkAbs("keys"), "")
 	ts.Check(err)
+	ts.Value("node").(*node).members.open(ts, ts.MkAbs("keys"))
 	_, err = identity.ServerConfig(ts.MkAbs("foreign"), "")
 	ts.Check(err)
 	for to, from := range map[string]string{"half": "", "mixed": "foreign", "old": "keys"} {
@@ -133,51 +132,3 @@ func reasonsIn(mem *memstore.Store) func(context.Context, meta.Key) ([]string, e
 		return []string{lower(key.Kind, key.Name) + " is so because it was asked for.", "", "before that nothing was decided."}, nil
 	}
 }
-
-// someMembers makes the same token each time.
-type someMembers struct{ mem *memstore.Store }
-
-func (m someMembers) CreateToken(ctx context.Context, w server.TokenWish) (server.NewToken, error) {
-	t := meta.New[v1.Token]("abcd2345")
-	t.Spec = v1.TokenSpec{Role: v1.Role(w.Role), Hash: "00", Expires: noon.Add(w.TTL), Uses: w.Uses}
-	t.Metadata.Created = noon
-	_, err := m.mem.Commit(ctx, store.Op{Verb: store.Put, Key: t.Key(), Object: t, Guard: store.Any})
-	return server.NewToken{Text: "warren1.PIN.abcd2345.SECRET", ID: "abcd2345", Expires: t.Spec.Expires, Address: "192.0.2.1:7070"}, err
-}
-
-func (someMembers) Join(context.Context, server.Joining) (server.Joined, error) {
-	return server.Joined{}, store.ErrForbidden
-}
-
-func (someMembers) IsManager(string) bool { return false }
-
-func (someMembers) Relayed([]string) error { return nil }
-
-func (someMembers) Place(context.Context, string, string, bool) (server.Place, error) {
-	return server.Place{}, nil
-}
-
-func (someMembers) Managers(context.Context, bool) ([]server.MemberState, error) {
-	return []server.MemberState{{Name: "n1", Address: "192.0.2.1:7070", Leader: true, Voter: true, Reachable: true},
-		{Name: "n2", Address: "192.0.2.2:7070", Voter: true, Detail: "the disk is nearly full"}}, nil
-}
-
-func (someMembers) Renew(context.Context, string, []byte) (server.Renewed, error) {
-	return server.Renewed{}, store.ErrForbidden
-}
-
-func (someMembers) Heard(string) {}
-
-func (someMembers) Addresses() ([]string, error) { return nil, nil }
-
-func (someMembers) Reached(context.Context, string, *server.Pipe) error { return nil }
-
-func (m someMembers) Standing(context.Context, *x509.Certificate) (server.Standing, error) {
-	return server.Good, nil
-}
-
-func (m someMembers) Impostor(*x509.Certificate) bool { return false }
-
-func (m someMembers) Dismissed(string) store.Store { return m.mem }
-
-func (m someMembers) Scope(string) store.Store { return m.mem }

@@ -41,6 +41,9 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 //	exits CODE ARGS       the same with another exit code
 //	put FILE...           writes objects with status and all, as the system does
 //	begins ARGS           starts warrenctl and goes on; shows TEXT waits until it has printed that, interrupts is Ctrl-C
+//	invites ROLE [USER]   makes a token by which people log in, $TOKEN
+//	ago DAYS              is when certificates are made from then on
+//	private FILE          nobody else may read it
 //	far                   makes the node answer at $FAR, too, to those who have keys
 func TestScripts(t *testing.T) {
 	Version = "0.1.0"
@@ -55,7 +58,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				run(ts, code, args[1:])
 			},
-			"put": put, "begins": begins, "shows": shows, "interrupts": interrupts, "far": far,
+			"put": put, "begins": begins, "shows": shows, "interrupts": interrupts, "far": far, "invites": invites, "private": private, "ago": ago,
 		},
 	})
 }
@@ -63,12 +66,14 @@ func TestScripts(t *testing.T) {
 // node is the server of one script.
 type node struct {
 	mem     *memstore.Store
+	members *someMembers
 	server  *server.Server
 	running *running
 }
 
 func setup(env *testscript.Env) error {
 	n := &node{mem: memstore.New()}
+	n.members = &someMembers{mem: n.mem}
 	if err := demo(env.WorkDir); err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func setup(env *testscript.Env) error {
 			return []string{"reconciler\tleader\tService\tTask Node\tTask Service.status", "agent/vips\tevery node\tVIP\tNode\t-"}
 		},
 		Info:    func(context.Context) (server.Info, error) { return server.Info{Version: "0.1.0", Node: "n1"}, nil },
-		Members: someMembers{n.mem}, Debug: someReports, Why: reasonsIn(n.mem), Backup: backupOf(n.mem), Audit: someAudit,
+		Members: n.members, Debug: someReports, Why: reasonsIn(n.mem), Backup: backupOf(n.mem), Audit: someAudit,
 	})
 	n.server = s
 	go func() { _ = s.Serve(l) }()
@@ -128,11 +133,11 @@ func run(ts *testscript.TestScript, want int, args []string) {
 
 // call runs warrenctl within this process, as if in the script's directory and environment.
 func call(ts *testscript.TestScript, args []string, in []byte, stdout, stderr io.Writer) int {
-	if !strings.Contains(strings.Join(args, " "), "--server") && (len(args) == 0 || args[0] != completeVerb) {
-		args = append([]string{"--server", ts.Getenv("WARREN_SERVER")}, args...)
+	if at := ts.Getenv("WARREN_SERVER"); at != "" && !strings.Contains(strings.Join(args, " "), "--server") && (len(args) == 0 || args[0] != completeVerb) {
+		args = append([]string{"--server", at}, args...)
 	}
 	for i, a := range args {
-		if i > 0 && slices.Contains([]string{"-f", "--file", "--keys"}, args[i-1]) && a != "-" {
+		if i > 0 && slices.Contains([]string{"-f", "--file", "--keys", "--config"}, args[i-1]) && a != "-" {
 			args[i] = ts.MkAbs(a)
 		}
 	}

@@ -33,10 +33,15 @@ func OpenDesk(dir string, s store.Store, now func() time.Time) (*Desk, error) {
 
 // CreateToken stores a new token and returns its text, which is not kept.
 func (d *Desk) CreateToken(ctx context.Context, role v1.Role, ttl time.Duration, uses int) (text string, t *v1.Token, err error) {
+	return d.CreateTokenFor(ctx, "", role, ttl, uses)
+}
+
+// CreateTokenFor does the same for one by which this user logs in.
+func (d *Desk) CreateTokenFor(ctx context.Context, user string, role v1.Role, ttl time.Duration, uses int) (text string, t *v1.Token, err error) {
 	token := NewToken(pinOf(d.ca.cert.Raw))
 	t = meta.New[v1.Token](token.ID)
 	now := d.now().UTC()
-	t.Spec = v1.TokenSpec{Role: role, Hash: token.Hash(), Expires: now.Add(ttl).Truncate(time.Second), Uses: uses}
+	t.Spec = v1.TokenSpec{Role: role, User: user, Hash: token.Hash(), Expires: now.Add(ttl).Truncate(time.Second), Uses: uses}
 	t.Metadata.Created, t.Metadata.Generation = now, 1
 	var p meta.Problems
 	if t.Validate(&p); ttl < time.Minute || ttl > v1.MaxTokenTTL {
@@ -82,7 +87,7 @@ func (d *Desk) Join(ctx context.Context, text, name, address string, csr []byte)
 }
 
 func refused(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format+"\ntry: warrenctl token create --role worker, at a manager, and join with what it prints", append([]any{store.ErrForbidden}, args...)...)
+	return fmt.Errorf("%w: "+format+"\ntry: a new one, by warrenctl token create at a manager", append([]any{store.ErrForbidden}, args...)...)
 }
 
 // admit looks at the token and at the name, and writes both down.
@@ -90,6 +95,9 @@ func (d *Desk) admit(ctx context.Context, token Token, name, address string, key
 	t, err := d.token(ctx, token)
 	if err != nil {
 		return "", err
+	}
+	if t.Spec.Role.OfPeople() {
+		return "", fmt.Errorf("%w: token %s is for a person, not for a machine\ntry: warrenctl login HOST:PORT --token TOKEN", store.ErrForbidden, token.ID)
 	}
 	if t.Spec.Role == v1.RoleManager && address == "" {
 		return "", fmt.Errorf("%w: a manager needs an address at which the others reach it\ntry: the same with --listen HOST:PORT", store.ErrForbidden)
@@ -107,16 +115,25 @@ func (d *Desk) admit(ctx context.Context, token Token, name, address string, key
 	case !errors.Is(err, store.ErrNotFound):
 		return "", err
 	}
-	if t.Status.Used >= t.Spec.Uses {
-		return "", refused("token %s was used already, %d of %d times", token.ID, t.Status.Used, t.Spec.Uses)
+	used, err := use(t)
+	if err != nil {
+		return "", err
 	}
-	used := t.Clone().(*v1.Token)
-	used.Status.Used++
 	n := meta.New[v1.Node](name)
 	n.Metadata.Created, n.Metadata.Generation = d.now().UTC(), 1
 	n.Status.Identity, n.Spec.Role = id, t.Spec.Role // its status a node writes itself, and could make itself a manager by
 	_, err = d.store.Commit(ctx, store.UpdateOp(used), store.CreateOp(n))
 	return t.Spec.Role, err
+}
+
+// use counts one.
+func use(t *v1.Token) (*v1.Token, error) {
+	if t.Status.Used >= t.Spec.Uses {
+		return nil, refused("token %s was used already, %d of %d times", t.Metadata.Name, t.Status.Used, t.Spec.Uses)
+	}
+	used := t.Clone().(*v1.Token)
+	used.Status.Used++
+	return used, nil
 }
 
 func (d *Desk) token(ctx context.Context, token Token) (*v1.Token, error) {
@@ -167,7 +184,7 @@ func (d *Desk) Key() ([]byte, error) { return bundled(d.dir) }
 func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
 	c, err := sign(d.ca, nodeTemplate(name, role, d.now()), key)
 	if err != nil {
-		return nil, fmt.Errorf("sign certificate of node %s: %w", name, err)
+		return nil, fmt.Errorf("sign certificate of %s: %w", name, err)
 	}
 	return c.Raw, system.keep(d.dir)
 }

@@ -1,34 +1,12 @@
 package server
 
 import (
-	"context"
 	"net"
 	"os/user"
 	"strconv"
 
 	"golang.org/x/sys/unix"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
-
-	"warren.io/warren/runtime/store"
 )
-
-// signed makes what a call commits its caller's.
-func signed(ctx context.Context) context.Context {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return ctx
-	}
-	switch who := p.AuthInfo.(type) {
-	case local:
-		return store.As(ctx, who.name())
-	case credentials.TLSInfo:
-		if certs := who.State.PeerCertificates; len(certs) > 0 {
-			return store.As(ctx, "key "+certs[0].Subject.CommonName)
-		}
-	}
-	return ctx
-}
 
 // name is what people call the user of a process on this machine.
 func (l local) name() string {

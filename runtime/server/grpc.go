@@ -21,6 +21,7 @@ func newGRPC(s *Server) *grpc.Server {
 		grpc.MaxRecvMsgSize(api.MaxMessage),
 		grpc.MaxSendMsgSize(api.MaxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(helloWithin),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWithin}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingWithin / 2, PermitWithoutStream: true}),
@@ -84,7 +85,7 @@ func (s service) List(r *api.ListRequest, out grpc.ServerStreamingServer[api.Lis
 
 // list returns what passes the filter, as JSON: it is only passed on.
 func (s *Server) list(ctx context.Context, f filter) ([]store.Packed, store.Revision, error) {
-	view, err := s.store(ctx)
+	view, err := s.view(ctx, f.kinds)
 	if err != nil {
 		return nil, 0, err
 	}

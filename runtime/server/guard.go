@@ -19,7 +19,7 @@ import (
 // guardCall keeps a panic in one call from ending the process, and makes its error one for the wire.
 func (s *Server) guardCall(ctx context.Context, r any, info *grpc.UnaryServerInfo, do grpc.UnaryHandler) (out any, err error) {
 	defer s.contained(info.FullMethod, &err)
-	ctx = store.OnStale(signed(ctx), func(w store.Stale) { _ = grpc.SetTrailer(ctx, metadata.Pairs(api.StaleTrailer, w.String())) })
+	ctx = store.OnStale(ctx, func(w store.Stale) { _ = grpc.SetTrailer(ctx, metadata.Pairs(api.StaleTrailer, w.String())) })
 	out, err = do(ctx, r)
 	return out, wire(err)
 }

@@ -161,7 +161,11 @@ func (s *Server) httpGet(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.config.Store.Get(r.Context(), meta.Key{Kind: k.Name, Name: r.PathValue("name")})
+	view, err := s.store(r.Context())
+	if err != nil {
+		return err
+	}
+	o, err := view.Get(r.Context(), meta.Key{Kind: k.Name, Name: r.PathValue("name")})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,7 +19,8 @@ const (
 	lobbyStay    = time.Minute
 )
 
-// newLobby makes the server of those who have no certificate. It knows one call, Join; nothing else can be reached from it.
+// newLobby makes the server of those who have no certificate. It knows two calls, Join and Login; nothing else can be
+// reached from it.
 func newLobby(s *Server) *grpc.Server {
 	g := grpc.NewServer(
 		grpc.Creds(opened{}),
@@ -33,7 +35,7 @@ func newLobby(s *Server) *grpc.Server {
 	joining := api.Membership_ServiceDesc
 	joining.Streams, joining.Methods = nil, nil
 	for _, m := range api.Membership_ServiceDesc.Methods {
-		if "/"+joining.ServiceName+"/"+m.MethodName == api.Membership_Join_FullMethodName {
+		if slices.Contains(forAll, "/"+joining.ServiceName+"/"+m.MethodName) {
 			joining.Methods = append(joining.Methods, m)
 		}
 	}
@@ -44,5 +46,5 @@ func newLobby(s *Server) *grpc.Server {
 // notYet answers all other calls.
 func (s *Server) notYet(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
-	return api.ToStatus(s.tellRefused(addressOf(stream.Context()), caller{}.refused(method)))
+	return api.ToStatus(s.tellRefused(addressOf(stream.Context()), caller{}.refused(method, "")))
 }

@@ -18,6 +18,8 @@ type (
 	NewToken  = api.NewToken
 	Joining   = api.Joining
 	Joined    = api.Joined
+	LoggingIn = api.LoggingIn
+	LoggedIn  = api.LoggedIn
 	Pipe      = api.Pipe
 	Renewed   = api.Renewed
 	Place     = api.Place
@@ -39,6 +41,10 @@ const (
 type Members interface {
 	CreateToken(ctx context.Context, w TokenWish) (NewToken, error)
 	Join(ctx context.Context, j Joining) (Joined, error)
+	// Login makes somebody a user.
+	Login(ctx context.Context, l LoggingIn) (LoggedIn, error)
+	// RenewUser makes a certificate for the user who asks.
+	RenewUser(ctx context.Context, user string, csr []byte) ([]byte, error)
 	// Renew makes a certificate for the node that asks.
 	Renew(ctx context.Context, node string, csr []byte) (Renewed, error)
 	// Heard is told of each sign of life.
@@ -107,13 +113,34 @@ func (m members) Join(ctx context.Context, r *api.JoinRequest) (*api.JoinRespons
 	return api.ToJoined(j), err
 }
 
+// Login implements the API.
+func (m members) Login(ctx context.Context, r *api.LoginRequest) (*api.LoginResponse, error) {
+	desk, err := m.desk()
+	if err != nil {
+		return nil, err
+	}
+	l, err := desk.Login(ctx, r.LoggingIn())
+	return api.ToLoggedIn(l), err
+}
+
+// Whoami implements the API.
+func (m members) Whoami(ctx context.Context, _ *api.WhoamiRequest) (*api.WhoamiResponse, error) {
+	who := callerOf(ctx)
+	return &api.WhoamiResponse{Name: who.name, Role: string(who.role), User: who.user}, nil
+}
+
 // Renew implements the API.
 func (m members) Renew(ctx context.Context, r *api.RenewRequest) (*api.RenewResponse, error) {
 	desk, err := m.desk()
 	if err != nil {
 		return nil, err
 	}
-	n, err := desk.Renew(ctx, callerOf(ctx).name, r.GetCsr())
+	who := callerOf(ctx)
+	if who.user {
+		cert, err := desk.RenewUser(ctx, who.name, r.GetCsr())
+		return &api.RenewResponse{Certificate: cert}, err
+	}
+	n, err := desk.Renew(ctx, who.name, r.GetCsr())
 	return &api.RenewResponse{Certificate: n.Certificate, Role: n.Role, Authority: n.Authority}, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"net"
@@ -35,7 +34,7 @@ type fakeMembers struct {
 }
 
 func (m fakeMembers) CreateToken(ctx context.Context, w TokenWish) (NewToken, error) {
-	text, t, err := m.Desk.CreateToken(ctx, v1.Role(w.Role), w.TTL, w.Uses)
+	text, t, err := m.Desk.CreateTokenFor(ctx, w.User, v1.Role(w.Role), w.TTL, w.Uses)
 	if err != nil {
 		return NewToken{}, err
 	}
@@ -60,6 +59,14 @@ func (fakeMembers) Managers(context.Context, bool) ([]MemberState, error) { retu
 
 func (fakeMembers) Place(_ context.Context, node, address string, _ bool) (Place, error) {
 	return Place{ID: 7, Peers: []string{node, address}}, nil
+}
+
+func (m fakeMembers) Login(ctx context.Context, l LoggingIn) (LoggedIn, error) {
+	cert, u, err := m.Desk.Login(ctx, l.Token, l.User, l.CSR)
+	if err != nil {
+		return LoggedIn{}, err
+	}
+	return LoggedIn{Certificate: cert, Cluster: "c", Role: string(u.Spec.Role), User: u.Metadata.Name}, nil
 }
 
 func (m fakeMembers) Heard(node string) { m.heard <- node }
@@ -432,15 +439,11 @@ func TestHolder(t *testing.T) {
 		role         v1.Role
 	}{"old administrator": {nil, v1.RoleAdmin}, "administrator": {[]string{"warren:admin"}, v1.RoleAdmin}, "worker": {[]string{"warren:worker"}, v1.RoleWorker},
 		"two roles": {[]string{"warren:worker", "warren:admin"}, ""}, "foreign": {[]string{"Acme"}, ""}} {
-		if got := holder(certificateOf(x.organization)); got.role != x.role {
+		if got := subject("x", x.organization); got.role != x.role {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	if err := New(Config{}).permit(t.Context(), api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
+	if err := c.permit(t.Context(), caller{}, api.Warren_Get_FullMethodName); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("nobody at all: %v", err)
 	}
-}
-
-func certificateOf(organization []string) []*x509.Certificate {
-	return []*x509.Certificate{{Subject: pkix.Name{CommonName: "x", Organization: organization}}}
 }

@@ -34,3 +34,27 @@ func (s *seldom) Do(what string, f func(more int)) {
 	s.mu.Unlock()
 	f(more)
 }
+
+// maxTold is how many different things are said in quietFor: who asks for another name each time fills no log either.
+const maxTold = 20
+
+// few counts what is said.
+type few struct {
+	mu    sync.Mutex
+	since time.Time
+	count int
+}
+
+// next is the number of what is said now, from 1 to maxTold, 0 for what comes after that.
+func (f *few) next() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.Sub(f.since) >= quietFor {
+		f.since, f.count = now, 0
+	}
+	if f.count == maxTold {
+		return 0
+	}
+	f.count++
+	return f.count
+}

@@ -83,11 +83,14 @@ type Peers struct {
 
 // Bounds of a connection.
 const (
-	maxStreams  = 1000             // at once on one connection; a call beyond waits for another to end
-	helloWithin = 10 * time.Second // for TLS and the first bytes
-	pingAfter   = time.Minute      // of silence, to find out whether the other side is still there
-	pingWithin  = 20 * time.Second
+	maxStreams = 1000        // at once on one connection; a call beyond waits for another to end
+	maxHeaders = 64 << 10    // bytes of one call
+	pingAfter  = time.Minute // of silence, to find out whether the other side is still there
+	pingWithin = 20 * time.Second
 )
+
+// helloWithin is for TLS and the first bytes, and for the headers of a request. Tests have less patience.
+var helloWithin = 10 * time.Second
 
 // Server serves the API. Make one with New.
 type Server struct {
@@ -101,6 +104,8 @@ type Server struct {
 	split *splitter
 
 	refusals seldom
+	told     few
+	roll     *roll
 
 	stopping context.Context // ends the streams that have no end of their own
 	stop     context.CancelFunc
@@ -118,14 +123,16 @@ var errStopping = fmt.Errorf("warren is stopping: %w", store.ErrUnavailable)
 // New makes a server that serves nothing yet.
 func New(c Config) *Server {
 	s := &Server{config: c, patience: 15 * time.Second, split: newSplitter()}
+	s.split.tell = s.tellBroken
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.roll = &roll{store: c.Store, now: time.Now, stopping: s.stopping, running: &s.running, expel: s.Expel, ready: make(chan struct{}), early: map[string]bool{}}
 	s.grpc, s.lobby = newGRPC(s), newLobby(s)
 	s.http = &http.Server{
 		Handler:           s.contain(s.forPeers(s.routes())),
 		ReadHeaderTimeout: helloWithin,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ConnContext:       s.markCaller,
+		MaxHeaderBytes:    maxHeaders,
+		ConnContext:       s.markConn,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections of others; panics are logged by contain
 	}
 	return s

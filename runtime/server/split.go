@@ -18,7 +18,9 @@ type splitter struct {
 	closed    bool
 	listeners map[net.Listener]struct{}
 	waiting   map[net.Conn]struct{} // said nothing yet
-	known     map[*greeted]string   // with a certificate, by the name in it
+	strangers int                   // with TLS and without a certificate
+	tell      func(from net.Addr, err error)
+	known     map[*greeted]string // with a certificate, by the name in it
 	work      sync.WaitGroup
 }
 
@@ -71,6 +73,7 @@ func (s *splitter) enter(c net.Conn) {
 		_ = c.Close()
 		return
 	}
+	s.room(c)
 	s.waiting[c] = struct{}{}
 	s.work.Go(func() { s.greet(c) })
 }
@@ -84,6 +87,7 @@ func (s *splitter) greet(c net.Conn) {
 	delete(s.waiting, c)
 	s.mu.Unlock()
 	if err != nil {
+		s.tell(c.RemoteAddr(), err)
 		_ = c.Close()
 		return
 	}
@@ -97,6 +101,11 @@ func (s *splitter) greet(c net.Conn) {
 	}
 	g := &greeted{Conn: c, first: first}
 	s.keep(g)
+	if !s.admit(g) {
+		s.tell(c.RemoteAddr(), errCrowd)
+		_ = c.Close()
+		return
+	}
 	to.pass(g)
 }
 

@@ -33,7 +33,7 @@ func (s service) Watch(r *api.WatchRequest, out grpc.ServerStreamingServer[api.W
 func (s *Server) follow(ctx context.Context, c *changes, after store.Revision, emit func(store.Batch) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the store's watch, also when emit failed
-	view, err := s.store(ctx)
+	view, err := s.view(ctx, c.kinds)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type TokenWish struct {
 	Role string
 	TTL  time.Duration
 	Uses int
+	User string // who logs in by it, where that is settled
 }
 
 // NewToken is a token that was just made.
@@ -83,12 +84,12 @@ func (r *ManagersResponse) States() (out []MemberState) {
 
 // ToTokenWish makes a request for the wire.
 func ToTokenWish(t TokenWish) *CreateTokenRequest {
-	return &CreateTokenRequest{Role: t.Role, TtlNanos: int64(t.TTL), Uses: int64(t.Uses)}
+	return &CreateTokenRequest{Role: t.Role, TtlNanos: int64(t.TTL), Uses: int64(t.Uses), User: t.User}
 }
 
 // Wish is the request as the rest of Warren knows it.
 func (r *CreateTokenRequest) Wish() TokenWish {
-	return TokenWish{Role: r.GetRole(), TTL: time.Duration(r.GetTtlNanos()), Uses: int(r.GetUses())}
+	return TokenWish{Role: r.GetRole(), TTL: time.Duration(r.GetTtlNanos()), Uses: int(r.GetUses()), User: r.GetUser()}
 }
 
 // ToNewToken makes an answer for the wire.

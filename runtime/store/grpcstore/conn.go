@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -34,11 +35,18 @@ type Options struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 }
 
+// link is what calls go over: one connection, or several.
+type link interface {
+	grpc.ClientConnInterface
+	io.Closer
+}
+
 // Conn is a connection to a node's API. It connects when it is first used, and again when the connection was lost.
 type Conn struct {
 	target string
 	kinds  meta.Kinds
-	link   *grpc.ClientConn
+	link   link
+	others int // that calls may move on to
 	api    api.WarrenClient
 	nodes  api.MembershipClient
 	// broken is why the last attempt to connect failed; nil after one that did not.

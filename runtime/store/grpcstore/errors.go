@@ -39,6 +39,9 @@ func (c *Conn) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if all := (*unreachable)(nil); errors.As(err, &all) {
+		return all
+	}
 	switch status.Code(err) {
 	case codes.Unavailable:
 		return c.unreachable(err)

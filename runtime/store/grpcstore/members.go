@@ -20,6 +20,9 @@ type (
 	NewToken  = api.NewToken
 	Joining   = api.Joining
 	Joined    = api.Joined
+	LoggingIn = api.LoggingIn
+	LoggedIn  = api.LoggedIn
+	Self      = api.Self
 	Renewed   = api.Renewed
 	Place     = api.Place
 	// MemberState is what one manager knows of another.
@@ -49,7 +52,25 @@ func (c *Conn) Join(ctx context.Context, j Joining) (Joined, error) {
 	return r.Joined(), nil
 }
 
-// Renew asks for a new certificate for the key that the node has.
+// Login asks a manager to make the caller a user.
+func (c *Conn) Login(ctx context.Context, l LoggingIn) (LoggedIn, error) {
+	r, err := c.nodes.Login(ctx, api.ToLogin(l))
+	if err != nil {
+		return LoggedIn{}, c.explain(ctx, err)
+	}
+	return r.LoggedIn(), nil
+}
+
+// Whoami asks what the cluster knows of the caller.
+func (c *Conn) Whoami(ctx context.Context) (Self, error) {
+	r, err := c.nodes.Whoami(ctx, &api.WhoamiRequest{})
+	if err != nil {
+		return Self{}, c.explain(ctx, err)
+	}
+	return r.Self(), nil
+}
+
+// Renew asks for a new certificate for the key that the node or the user has.
 func (c *Conn) Renew(ctx context.Context, csr []byte) (Renewed, error) {
 	r, err := c.nodes.Renew(ctx, &api.RenewRequest{Csr: csr})
 	return Renewed{Certificate: r.GetCertificate(), Role: r.GetRole(), Authority: r.GetAuthority()}, c.explain(ctx, err)

@@ -183,12 +183,22 @@ func (s *Store) unsure(ctx context.Context, err error, sent bool) error {
 	return fmt.Errorf("%w: %w", store.ErrUnknown, out)
 }
 
-// Watch implements store.Store. A link that breaks ends it with ErrUnavailable: when to begin again is up to the caller.
+// Watch implements store.Store. A link that breaks ends it with ErrUnavailable: when to begin again is up to
+// the caller. Over several servers it goes on at another one, from where it was.
 func (s *Store) Watch(ctx context.Context, after store.Revision) <-chan store.Batch {
 	out := make(chan store.Batch)
 	go func() {
 		defer close(out)
-		err := s.watch(ctx, after, func(b store.Batch) error { return send(ctx, out, b) })
+		var err error
+		for left := s.others; left >= 0; left-- { // those that are left to move on to since the last commit came
+			err = s.watch(ctx, after, func(b store.Batch) error {
+				after, left = b.Revision, s.others
+				return send(ctx, out, b)
+			})
+			if ctx.Err() != nil || !errors.Is(err, ErrUnavailable) {
+				break
+			}
+		}
 		if ctx.Err() == nil {
 			_ = send(ctx, out, store.Batch{Err: err})
 		}
