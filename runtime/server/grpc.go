@@ -21,6 +21,8 @@ func newGRPC(s *Server) *grpc.Server {
 		grpc.MaxRecvMsgSize(api.MaxMessage),
 		grpc.MaxSendMsgSize(api.MaxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StaticStreamWindowSize(api.StreamWindow),
+		grpc.StaticConnWindowSize(api.ConnWindow),
 		grpc.ConnectionTimeout(helloWithin),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWithin}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingWithin / 2, PermitWithoutStream: true}),
