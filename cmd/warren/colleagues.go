@@ -65,6 +65,9 @@ func (o *office) Place(ctx context.Context, name, address string, replace bool) 
 			return server.Place{}, err
 		}
 	}
+	if err := o.node.keepAddress(); err != nil { // once there are others, this one cannot start without
+		return server.Place{}, err
+	}
 	j, err := q.AddLearner(ctx, name, address)
 	return server.Place{ID: j.ID, Peers: j.Peers}, err
 }

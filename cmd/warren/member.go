@@ -27,7 +27,12 @@ func (n *node) etcdDir() string { return filepath.Join(n.dataDir, "etcd") }
 func (n *node) openStore(ctx context.Context) (err error) {
 	c := quorum.Config{DataDir: n.etcdDir(), Name: n.id.Name, Kinds: v1.Kinds,
 		Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed}
-	if n.listen != "" && n.advertise != "" {
+	if n.id.Listen != "" { // which another command line may have changed
+		if err := n.keepAddress(); err != nil {
+			return err
+		}
+	}
+	if n.several() {
 		m, id, err := keys.OpenMember(n.keysDir(), n.id.Name)
 		if err != nil {
 			return err
@@ -193,8 +198,18 @@ func (n *node) cleared() error {
 	return keys.DropAuthority(n.keysDir())
 }
 
-// keepManagers writes down where the others are, when that has changed, and where this one listens: without that it could not
-// be started any more.
+// keepAddress writes down where this manager listens, for a start without the flags.
+func (n *node) keepAddress() error {
+	n.kept.Lock()
+	defer n.kept.Unlock()
+	if n.id.Listen == n.listen && n.id.Advertise == n.named {
+		return nil
+	}
+	n.id.Listen, n.id.Advertise = n.listen, n.named
+	return n.id.save(n.dataDir)
+}
+
+// keepManagers writes down where the others are, when that has changed.
 func (n *node) keepManagers() {
 	if !n.several() {
 		return
@@ -208,8 +223,7 @@ func (n *node) keepManagers() {
 	slices.Sort(others)
 	n.kept.Lock()
 	defer n.kept.Unlock()
-	here := n.id.Listen == n.listen && n.id.Advertise == n.named
-	if len(others) == 0 || here && slices.Equal(others, n.id.Managers) {
+	if len(others) == 0 || slices.Equal(others, n.id.Managers) {
 		return
 	}
 	n.id.Managers, n.id.Listen, n.id.Advertise = others, n.listen, n.named

@@ -78,7 +78,7 @@ func (c *cluster) kills(all ...*machine) {
 func TestManagers(t *testing.T) {
 	c := newCluster(t)
 	m1, m2, m3 := c.machine("m1"), c.machine("m2"), c.machine("m3")
-	m1.manager()
+	m1.warren("run", "--node-name", "m1", "--listen", "0.0.0.0:7070")
 	m1.awaitNodes(v1.NodeReady, "m1")
 	m2.joinManager(m1)
 	m3.joinManager(m1)
@@ -99,6 +99,7 @@ func TestManagers(t *testing.T) {
 	c.leaderKilled(tasks, m1, m2, m3)
 	c.allKilled(tasks, m1, m2, m3)
 	c.minority(tasks, m1, m2, m3)
+	c.moved(m1, m2, m3)
 	c.demoted(tasks, m1, m2, m3)
 	c.managerRemoved(m1, m2, m3)
 }
@@ -140,7 +141,7 @@ func (c *cluster) allKilled(tasks []v1.Task, all ...*machine) {
 		})
 	})
 	for _, m := range slices.Backward(all) {
-		m.warren("run", "--listen", m.address())
+		m.warren("run")
 	}
 	c.quorum(all[1], all...)
 	all[1].awaitNodes(v1.NodeReady, "m1", "m2", "m3", "w1", "w2", "w3")
@@ -183,6 +184,33 @@ func (c *cluster) minority(_ []v1.Task, all ...*machine) {
 	c.quorum(alone, all...)
 	alone.awaitNodes(v1.NodeReady, "m1", "m2", "m3", "w1", "w2", "w3")
 	c.same("managers cut and healed", tasks, alone.settled(6, "m1", "m2", "m3", "w1", "w2", "w3"))
+}
+
+// moved: two of three managers come back under other addresses, the leader first; workers find them, and nobody has done anything.
+func (c *cluster) moved(all ...*machine) {
+	tasks := all[0].running()
+	for range 2 {
+		leader := c.quorum(all[0], all...)
+		c.kills(leader)
+		if err := leader.Move(); err != nil {
+			c.t.Fatal(err)
+		}
+		leader.warren("run")
+		c.quorum(leader, all...)
+	}
+	var want []string
+	for _, m := range all {
+		want = append(want, m.address())
+	}
+	c.await("all know the new addresses", func() bool {
+		var have []string
+		for _, s := range all[1].managers() {
+			have = append(have, s.Address)
+		}
+		return slices.Equal(have, want)
+	})
+	all[0].awaitNodes(v1.NodeReady, "m1", "m2", "m3", "w1", "w2", "w3")
+	c.same("managers moved", tasks, all[0].settled(6, "m1", "m2", "m3", "w1", "w2", "w3"))
 }
 
 // demoted: a manager becomes a worker and a manager again, by its own doing; its tasks go on.
