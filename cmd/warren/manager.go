@@ -87,6 +87,7 @@ func (n *node) beat(ctx context.Context) {
 
 // beatEach sets the time between two signs of life. Only the agent's engine calls it.
 func (n *node) beatEach(d time.Duration) {
+	n.every.Store(int64(d))
 	select {
 	case <-n.pace:
 	default:

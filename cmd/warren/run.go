@@ -63,6 +63,7 @@ type node struct {
 	metrics  *metrics
 	remarks  chan host.Remark
 	pace     chan time.Duration // a new time between two signs of life
+	every    atomic.Int64       // that time, once the cluster has said it
 	brought  brought            // what the directory of images has brought
 	saved    saved              // what is known of scheduled backups
 	held     held               // tasks that nobody in the store knows

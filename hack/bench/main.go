@@ -1,7 +1,7 @@
 // Command bench measures a real node on this machine: starts, throughput, memory, idle load, sizes. It prints a table and
 // writes .build/bench.json. Run it as root from the top folder, after `make build hello`; `make bench` does both.
 //
-//	-only NAMES   only these measures, with commas: size, cli, list, api, start, replicas, logs, import, idle, loss, sim
+//	-only NAMES   only these measures, with commas: size, cli, list, api, start, replicas, logs, import, idle, loss, failover, scale, sim
 //	-quick        fewer rounds and shorter windows
 //
 // What depends on the machine (times) is held against its bound for the reader only. What does not (ratios within one run,
@@ -29,7 +29,7 @@ type measure struct {
 
 var measures = []measure{
 	{"size", measureSize}, {"cli", measureCLI}, {"list", measureList}, {"api", measureAPI}, {"start", measureStart}, {"replicas", measureReplicas},
-	{"logs", measureLogs}, {"import", measureImport}, {"idle", measureIdle}, {"loss", measureLoss},
+	{"logs", measureLogs}, {"import", measureImport}, {"idle", measureIdle}, {"loss", measureLoss}, {"failover", measureFailover}, {"scale", measureScale},
 	{"sim", measureSim},
 }
 

@@ -8,6 +8,10 @@ package api
 const (
 	// MaxMessage is the most bytes that one message may have.
 	MaxMessage = 16 << 20
+	// StreamWindow and ConnWindow are how much may be under way to somebody who has not read it yet, in one stream and in all of
+	// a connection. Left to itself gRPC measures what a line carries, by a ping for each message that comes after a pause: with
+	// many nodes the pings cost more than the signs of life that they follow.
+	StreamWindow, ConnWindow = 256 << 10, 1 << 20
 	// Part is the size at which lists, big commits and archives are cut into several messages. gRPC keeps buffers of up to
 	// 32 KiB, and for any message above that one of 1 MiB.
 	Part = 30 << 10

@@ -106,6 +106,8 @@ func (c *Conn) options(network string, dial func(context.Context) (net.Conn, err
 		grpc.WithConnectParams(reconnect),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(api.MaxMessage), grpc.MaxCallSendMsgSize(api.MaxMessage)),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithStaticStreamWindowSize(api.StreamWindow),
+		grpc.WithStaticConnWindowSize(api.ConnWindow),
 	}
 	if network == "unix" {
 		opts = append(opts, grpc.WithAuthority("localhost"))
