@@ -46,10 +46,13 @@ func (n *node) openStore(ctx context.Context) (err error) {
 	n.member.Store(n.quorum)
 	n.own = n.quorum.Store()
 	if n.several() {
-		n.own = store.Fallback(n.quorum.Store(), n.quorum.Local(), n.stale)
+		n.own = &store.Fallback{Store: n.quorum.Store(), Local: n.quorum.Local(), Stale: n.stale, Doubt: n.quorum.Doubt, Patience: readPatience}
 	}
 	return nil
 }
+
+// readPatience is how long a read waits for a majority before it is asked whether the leader is there at all.
+const readPatience = 250 * time.Millisecond
 
 func (n *node) stale(why error) store.Stale {
 	return store.Stale{Node: n.id.Name, Age: n.quorum.Health().Age, Why: why}
