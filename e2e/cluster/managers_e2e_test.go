@@ -96,6 +96,14 @@ func TestManagers(t *testing.T) {
 	}
 	m2.apply(strings.Replace(web, "replicas: 3", "replicas: 6", 1))
 	tasks := m3.settled(6, "m1", "m2", "m3", "w1", "w2", "w3")
+	if out := m3.ctl("top", "nodes", "--interval", "1ms"); strings.Count(out, "\n") != 7 {
+		t.Errorf("what six nodes use:\n%s", out)
+	}
+	for _, x := range tasks { // any manager reaches any node
+		if out := m2.ctl("logs", x.Metadata.Name); !strings.Contains(out, "hello") {
+			t.Errorf("logs of %s on %s at m2: %q", x.Metadata.Name, x.Spec.Node, out)
+		}
+	}
 	c.hold([]*machine{m1, m2, m3}, w1, w2, w3)
 	c.leaderKilled(tasks, m1, m2, m3)
 	c.allKilled(tasks, m1, m2, m3)
