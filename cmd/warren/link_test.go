@@ -52,7 +52,7 @@ func (m *boss) Renew(context.Context, string, []byte) (server.Renewed, error) {
 	return server.Renewed{}, store.ErrForbidden
 }
 
-func (m *boss) Place(context.Context, string, string, bool) (server.Place, error) {
+func (m *boss) Place(context.Context, string, server.PlaceWish) (server.Place, error) {
 	return server.Place{}, store.ErrForbidden
 }
 

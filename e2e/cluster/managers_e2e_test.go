@@ -194,7 +194,8 @@ func (c *cluster) minority(_ []v1.Task, all ...*machine) {
 	c.same("managers cut and healed", tasks, alone.settled(6, "m1", "m2", "m3", "w1", "w2", "w3"))
 }
 
-// moved: two of three managers come back under other addresses, the leader first; workers find them, and nobody has done anything.
+// moved: the leader comes back under another address, and at once the next leader does, which may not know of that; workers find
+// them, and nobody has done anything.
 func (c *cluster) moved(all ...*machine) {
 	tasks := all[0].running()
 	for range 2 {
