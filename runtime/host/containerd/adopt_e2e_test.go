@@ -452,7 +452,15 @@ func TestNewVersionOfPrograms(t *testing.T) {
 	again := task("a", "sleep")
 	again.Attempt = 2
 	w.set(again, task("b", "sleep"))
-	s := w.await("the next attempt", func(s []host.State) bool { return s[0].Attempt == 2 && s[0].Phase == host.Running })
+	s := w.await("the next attempt", func(s []host.State) bool {
+		// containerd clears up behind an old shim by the task's name, on a busy machine when the next attempt is there already; the
+		// agent tries again then.
+		if s[0].Phase == host.Failed && s[0].Reason == host.ReasonStartFailed && s[0].Attempt == again.Attempt && again.Attempt < 5 {
+			again.Attempt++
+			w.set(again, task("b", "sleep"))
+		}
+		return s[0].Attempt == again.Attempt && s[0].Phase == host.Running
+	})
 	if s[1].PID != before[1].PID {
 		t.Error("the other task was restarted")
 	}
