@@ -56,7 +56,8 @@ func (c Controller) Reconcile(_ context.Context, tx *control.Tx, _ string) (cont
 		control.Modify(tx, a, func(x *v1.Authority) { x.Spec = next.Spec })
 	}
 	if next.Spec.Number > 0 {
-		control.Modify(tx, cluster, func(x *v1.Cluster) { x.Status = step.status(next) })
+		now := c.look(tx, next, cluster)
+		control.Modify(tx, cluster, func(x *v1.Cluster) { x.Status = now.status(next) })
 	}
 	return control.Result{}, nil
 }
