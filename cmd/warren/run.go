@@ -222,7 +222,11 @@ func (n *node) ended(what string, err error) {
 
 // down ends everything in the order in which one part needs the other. Tasks go on.
 func (n *node) down(api *server.Server, cancel context.CancelFunc) {
-	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
+	within := 10 * time.Second
+	if errors.Is(context.Cause(n.ctx), errAnew) {
+		within = time.Second // other managers talk for as long as they are let
+	}
+	ctx, done := context.WithTimeout(context.Background(), within)
 	defer done()
 	n.note("api", api.Shutdown(ctx))
 	cancel()
@@ -248,12 +252,15 @@ func (n *node) note(what string, err error) {
 	}
 }
 
+// anewVariable says that this process has taken the place of another one: a machine that has joined does not join again.
+const anewVariable = "WARREN_STARTED_ANEW"
+
 // again replaces this process by a new one: a broken etcd can be opened only by that.
 func (n *node) again(why error) error {
 	n.log.Info("starting anew; tasks go on", "cause", why.Error())
 	self, err := os.Executable()
 	if err == nil {
-		err = syscall.Exec(self, os.Args, os.Environ())
+		err = syscall.Exec(self, os.Args, append(os.Environ(), anewVariable+"=1"))
 	}
 	return fmt.Errorf("start anew: %w", err)
 }
