@@ -90,7 +90,7 @@ func (c Controller) look(tx *control.Tx, a *v1.Authority, cluster *v1.Cluster) (
 		if n.Status.Signer != signer {
 			s.nodes = append(s.nodes, name)
 		}
-		if n.Status.Role == v1.RoleWorker {
+		if n.Status.Role == v1.RoleWorker || n.Status.Role == "" && n.Spec.Role == v1.RoleWorker {
 			continue
 		}
 		if n.Status.State != v1.NodeReady {

@@ -97,6 +97,11 @@ func TestRotation(t *testing.T) {
 	probes := c.probes(w1, m1, m2, m3)
 	began := time.Now()
 	out, ended := m2.rotating()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("rotate-ca said\n%s", out)
+		}
+	})
 	c.await("the rotation waits for who is off", func() bool {
 		s := m1.rotation()
 		return s.Rotation == v1.RotationRenew && slices.Equal(s.Waiting, []string{"node/w2"})
