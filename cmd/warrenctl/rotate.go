@@ -27,9 +27,6 @@ func (p *program) rotateVerb() *cli.Command {
 
 // rotate makes the wish, unless there is one that is not fulfilled, and follows it.
 func (p *program) rotate(c *cli.Context) error {
-	if c.Args().Present() {
-		return usagef("rotate-ca takes no arguments; %q is one", c.Args().First())
-	}
 	s, err := p.server(c)
 	if err != nil {
 		return err

@@ -194,7 +194,10 @@ func (d *Desk) current(ctx context.Context) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // it is still to be sealed
 	}
-	if err == nil && !slices.Contains(v1.Pins(o.(*v1.Authority).Spec.Certificate), pinOf(d.ca.cert.Raw)) {
+	if err != nil {
+		return err
+	}
+	if signs := v1.Pins(o.(*v1.Authority).Spec.Certificate); len(signs) > 0 && signs[0] != pinOf(d.ca.cert.Raw) {
 		err = fmt.Errorf("%w: the authority is just being replaced", store.ErrUnavailable)
 	}
 	return err
