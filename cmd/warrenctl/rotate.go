@@ -100,6 +100,9 @@ func (r *rotating) show() error {
 	if r.cluster == nil || r.authority == nil {
 		return nil
 	}
+	if r.cluster.Status.Authorities != r.authority.Spec.Believed() {
+		return nil // one commit has changed both, and only the one was seen
+	}
 	if r.authority.Spec.Number >= r.want && r.cluster.Status.Rotation == "" {
 		return errSettled
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	v1 "warren.io/warren/apis/v1"
-	"warren.io/warren/runtime/store/grpcstore"
 )
 
 // rotation is how far the replacement of the authority is, as a machine tells it.
@@ -214,15 +213,14 @@ func (c *cluster) rotatedWhileKilled(tasks []v1.Task, all ...*machine) {
 			now := rest[0].rotation().Rotation
 			return now == phase || now == v1.RotationForget || now == "" && rest[0].number() > number
 		})
-		for _, m := range all {
-			if s := rest[0].managers(); slices.ContainsFunc(s, func(x grpcstore.MemberState) bool { return x.Leader && x.Name == m.Name }) {
-				c.kills(m)
-				m.warren("run")
-				break
-			}
-		}
+		leader := c.quorum(rest[0], all...)
+		c.kills(leader)
+		leader.warren("run")
 	}
+	c.await("only a user is waited for, who does not come", func() bool { return slices.Equal(rest[0].rotation().Waiting, []string{"user/anna"}) })
+	again, finished := rest[1].rotating("--finish")
 	c.ends("rotate-ca while leaders are killed", out, ended)
+	c.ends("rotate-ca --finish", again, finished)
 	if now := all[0].number(); now != number+1 {
 		c.t.Errorf("authority %d", now)
 	}
