@@ -58,7 +58,7 @@ func (o *office) IsManager(node string) bool {
 }
 
 // Place implements server.Members. Only a node that shall be a manager gets room.
-func (o *office) Place(ctx context.Context, name, address string, replace bool) (server.Place, error) {
+func (o *office) Place(ctx context.Context, name string, w server.PlaceWish) (server.Place, error) {
 	q := o.node.member.Load()
 	if q == nil {
 		return server.Place{}, fmt.Errorf("%w: the store is not there yet", store.ErrUnavailable)
@@ -73,7 +73,10 @@ func (o *office) Place(ctx context.Context, name, address string, replace bool) 
 	if x.(*v1.Node).Spec.Role == v1.RoleWorker {
 		return server.Place{}, fmt.Errorf("%w: node %s is to be a worker", store.ErrForbidden, name)
 	}
-	if replace {
+	if w.Moved {
+		return server.Place{}, q.Readdress(ctx, name, w.Address)
+	}
+	if w.Replace {
 		if err := q.Remove(ctx, name); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return server.Place{}, err
 		}
@@ -81,7 +84,7 @@ func (o *office) Place(ctx context.Context, name, address string, replace bool) 
 	if err := o.node.keepAddress(); err != nil { // once there are others, this one cannot start without
 		return server.Place{}, err
 	}
-	j, err := q.AddLearner(ctx, name, address)
+	j, err := q.AddLearner(ctx, name, w.Address)
 	return server.Place{ID: j.ID, Peers: j.Peers}, err
 }
 

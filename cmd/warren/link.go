@@ -30,10 +30,11 @@ type link struct {
 	mu       sync.Mutex
 	managers []string
 	saved    []string
-	next     int       // which manager is tried first
-	conn     net.Conn  // the newest, to that manager
-	since    time.Time // when it was made
-	proved   bool      // it was of use
+	next     int           // which manager is tried first
+	conn     net.Conn      // the newest, to that manager
+	since    time.Time     // when it was made
+	proved   bool          // it was of use
+	moved    chan struct{} // closed when managers changes
 }
 
 func openLink(managers []string, dir string, save func([]string) error, log logr.Logger) (*link, error) {
@@ -41,7 +42,8 @@ func openLink(managers []string, dir string, save func([]string) error, log logr
 	if err != nil {
 		return nil, err
 	}
-	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log, hurry: make(chan struct{}, 1), renewed: func() {}}
+	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log, moved: make(chan struct{}),
+		hurry: make(chan struct{}, 1), renewed: func() {}}
 	if len(managers) == 0 {
 		return nil, errors.New("this node knows no manager: node.json is damaged; run warren reset and join anew")
 	}
@@ -143,6 +145,10 @@ func (l *link) learn(managers []string) {
 	if !slices.Contains(managers, here) {
 		managers = append(slices.Clone(managers), here) // which leads to one of them, for certain
 	}
+	if !slices.Equal(managers, l.managers) {
+		close(l.moved)
+		l.moved = make(chan struct{})
+	}
 	l.managers, l.next = managers, slices.Index(managers, here)
 	if slices.Equal(managers, l.saved) {
 		return
@@ -190,13 +196,53 @@ func (l *link) beat(ctx context.Context, pace <-chan time.Duration, tell func(er
 	}
 }
 
-// reach lets managers ask this node.
+// reach lets every manager ask this node, each over a connection of its own: people come to any of them.
 func (l *link) reach(ctx context.Context, serve func(net.Listener) error) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	going := map[string]context.CancelFunc{}
 	for ctx.Err() == nil {
-		if err := l.store.Reach(ctx, serve); err != nil && ctx.Err() == nil {
-			l.log.V(1).Info("managers cannot ask this node for now", "cause", err.Error())
+		l.mu.Lock()
+		managers, moved := l.managers, l.moved
+		l.mu.Unlock()
+		for address, end := range going {
+			if !slices.Contains(managers, address) {
+				end()
+				delete(going, address)
+			}
 		}
-		sleep(ctx, again)
+		for _, address := range managers {
+			if going[address] == nil {
+				var inner context.Context
+				inner, going[address] = context.WithCancel(ctx)
+				work.Go(func() { l.reachOne(inner, address, serve) })
+			}
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+	}
+	for _, end := range going {
+		end()
+	}
+}
+
+// reachAgain is the wait after a manager could not be reached; most likely it is switched off.
+const reachAgain = 3 * time.Second
+
+func (l *link) reachOne(ctx context.Context, address string, serve func(net.Listener) error) {
+	s, err := grpcstore.Dial(address, grpcstore.Options{TLS: l.identity.TLS()})
+	if err != nil {
+		l.log.Error(err, "manager cannot ask this node", "manager", address)
+		return
+	}
+	defer s.Close()
+	for ctx.Err() == nil {
+		if err := s.Reach(ctx, serve); err != nil && ctx.Err() == nil {
+			l.log.V(1).Info("manager cannot ask this node for now", "manager", address, "cause", err.Error())
+			sleep(ctx, reachAgain)
+		}
 	}
 }
 

@@ -52,7 +52,7 @@ func (m *boss) Renew(context.Context, string, []byte) (server.Renewed, error) {
 	return server.Renewed{}, store.ErrForbidden
 }
 
-func (m *boss) Place(context.Context, string, string, bool) (server.Place, error) {
+func (m *boss) Place(context.Context, string, server.PlaceWish) (server.Place, error) {
 	return server.Place{}, store.ErrForbidden
 }
 
@@ -88,6 +88,7 @@ func (m *boss) Addresses() ([]string, error) {
 
 func (m *boss) Reached(ctx context.Context, _ string, c *server.Pipe) error {
 	m.reached.Add(1)
+	defer m.reached.Add(-1)
 	select {
 	case <-c.Done():
 	case <-ctx.Done():
@@ -224,8 +225,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // goesTo waits until the worker is heard at, and can be asked by, a manager from now on.
 func goesTo(t *testing.T, what string, m *boss) {
 	t.Helper()
-	beats, reached := m.beats.Load(), m.reached.Load()
-	eventually(t, what, func() bool { return m.beats.Load() > beats && m.reached.Load() > reached })
+	beats := m.beats.Load()
+	eventually(t, what, func() bool { return m.beats.Load() > beats && m.reached.Load() > 0 })
 }
 
 // TestLinkMovesOn: a worker learns where the managers are, keeps that when it changes and only then, and turns to another when

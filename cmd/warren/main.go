@@ -26,6 +26,9 @@ func main() {
 	if seconds, err := strconv.ParseInt(built, 10, 64); err == nil && seconds > 0 {
 		keys.Built(time.Unix(seconds, 0))
 	}
+	warrenctl.Recover = func(args []string) int {
+		return exitCode(app().RunContext(context.Background(), append([]string{"warren", "recover"}, args...)))
+	}
 	if filepath.Base(os.Args[0]) == "warrenctl" {
 		os.Exit(warrenctl.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}

@@ -22,6 +22,7 @@ func (n *node) upManager(ctx context.Context, api *server.Server) error {
 		return err
 	}
 	n.openAudit()
+	n.begin(func() { n.moved(ctx) })
 	if err := n.join(ctx); err != nil {
 		return err
 	}

@@ -47,10 +47,13 @@ func (n *node) openStore(ctx context.Context) (err error) {
 	n.member.Store(n.quorum)
 	n.own = n.quorum.Store()
 	if n.several() {
-		n.own = store.Fallback(n.quorum.Store(), n.quorum.Local(), n.stale)
+		n.own = &store.Fallback{Store: n.quorum.Store(), Local: n.quorum.Local(), Stale: n.stale, Doubt: n.quorum.Doubt, Patience: readPatience}
 	}
 	return nil
 }
+
+// readPatience is how long a read waits for a majority before it is asked whether the leader is there at all.
+const readPatience = 250 * time.Millisecond
 
 func (n *node) stale(why error) store.Stale {
 	return store.Stale{Node: n.id.Name, Age: n.quorum.Health().Age, Why: why}
@@ -73,7 +76,7 @@ func (n *node) startMember(ctx context.Context, c quorum.Config) (*quorum.Quorum
 			n.log.Error(err, "the store of this manager is damaged; it is fetched from the others", "managers", n.id.Managers)
 		}
 	}
-	place, err := n.place(ctx, replace)
+	place, err := n.place(ctx, grpcstore.PlaceWish{Replace: replace})
 	if err != nil {
 		return nil, fmt.Errorf("join the managers %s: %w", strings.Join(n.id.Managers, ", "), err)
 	}
@@ -87,7 +90,8 @@ func (n *node) startMember(ctx context.Context, c quorum.Config) (*quorum.Quorum
 const placeWithin = 20 * time.Second
 
 // place asks the other managers for room, one after the other.
-func (n *node) place(ctx context.Context, replace bool) (p grpcstore.Place, err error) {
+func (n *node) place(ctx context.Context, w grpcstore.PlaceWish) (p grpcstore.Place, err error) {
+	w.Address = n.advertise
 	if n.advertise == "" {
 		return p, errors.New("this node has no address for the others\ntry: warren run --listen HOST:PORT")
 	}
@@ -97,7 +101,7 @@ func (n *node) place(ctx context.Context, replace bool) (p grpcstore.Place, err 
 	}
 	var all error
 	for _, address := range n.id.Managers {
-		p, err = placeAt(ctx, address, id, n.advertise, replace)
+		p, err = placeAt(ctx, address, id, w)
 		if err == nil {
 			return p, nil
 		}
@@ -106,7 +110,7 @@ func (n *node) place(ctx context.Context, replace bool) (p grpcstore.Place, err 
 	return p, all
 }
 
-func placeAt(ctx context.Context, address string, id *keys.Node, own string, replace bool) (grpcstore.Place, error) {
+func placeAt(ctx context.Context, address string, id *keys.Node, w grpcstore.PlaceWish) (grpcstore.Place, error) {
 	ctx, cancel := context.WithTimeout(ctx, placeWithin)
 	defer cancel()
 	s, err := grpcstore.Dial(address, grpcstore.Options{TLS: id.TLS()})
@@ -114,7 +118,36 @@ func placeAt(ctx context.Context, address string, id *keys.Node, own string, rep
 		return grpcstore.Place{}, err
 	}
 	defer s.Close()
-	return s.Place(ctx, own, replace)
+	return s.Place(ctx, w)
+}
+
+// How soon a manager that started and hears no leader has the others told where it is, and how often.
+const (
+	movedAfter = 3 * time.Second
+	movedAgain = 2 * time.Second
+)
+
+// moved tells the others where this manager is, if it may be that the leader cannot find it: both may have got new addresses. One
+// that is where it was passes it on.
+func (n *node) moved(ctx context.Context) {
+	if !n.several() || len(n.id.Managers) == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-n.quorum.Ready():
+		case <-n.quorum.Done():
+		case <-ctx.Done():
+		}
+	}()
+	for wait := movedAfter; sleep(ctx, wait); wait = movedAgain {
+		if _, err := n.place(ctx, grpcstore.PlaceWish{Moved: true}); err != nil && ctx.Err() == nil {
+			n.log.V(1).Info("the other managers cannot be told where this one is", "cause", err.Error())
+		}
+	}
 }
 
 // lost is what to do when the member has ended.

@@ -25,7 +25,7 @@ import (
 func (p *program) backupVerb() *cli.Command {
 	pass := &cli.StringFlag{Name: "passphrase-file", Usage: "the first line of this `FILE` is the passphrase (default: the variable " + seal.Variable + ", or the terminal)"}
 	return &cli.Command{
-		Name: "backup", Usage: "save the whole cluster in one encrypted file, and check such a file", ArgsUsage: "create|verify ...",
+		Name: "backup", Usage: "save the whole cluster in one encrypted file, check such a file, and begin anew with it", ArgsUsage: "create|verify|restore ...",
 		Subcommands: []*cli.Command{
 			{Name: "create", Usage: "save all resources and the cluster's keys", ArgsUsage: " ", Action: p.createBackup,
 				Description: "The file is encrypted with the passphrase and for nobody else to read (mode 0600). It holds all resources at one\n" +
@@ -38,8 +38,35 @@ func (p *program) backupVerb() *cli.Command {
 				Description: "The file is decrypted, every resource is read, and a store is made of it in a temporary directory and started, as\n" +
 					"`warren recover` does. No node is needed.",
 				Flags: []cli.Flag{pass}},
+			{Name: "restore", Usage: "make this machine a manager of a backup; the same as warren recover --from FILE", ArgsUsage: "FILE", Action: p.restoreBackup,
+				Description: "warren must not run here. Tasks that run here and that the backup knows are taken over. Other managers of the cluster must\n" +
+					"not run any more. Run as root.",
+				Flags: []cli.Flag{pass, &cli.BoolFlag{Name: "force", Usage: "replace the store and the keys that are there"},
+					&cli.StringFlag{Name: "data-dir", Value: "/var/lib/warren", EnvVars: []string{"WARREN_DATA_DIR"}, Usage: "that of the node"},
+					&cli.StringFlag{Name: "run-dir", Value: "/run/warren", EnvVars: []string{"WARREN_RUN_DIR"}, Usage: "that of the node"}}},
 		},
 	}
+}
+
+// Recover runs warren recover with these arguments and returns its exit code. Package main sets it: the node is there.
+var Recover func(args []string) int
+
+func (p *program) restoreBackup(c *cli.Context) error {
+	if c.Args().Len() != 1 {
+		return try(usagef("restore what?"), "warrenctl backup restore FILE")
+	}
+	args := []string{"--from", c.Args().First(), "--data-dir", c.String("data-dir"), "--run-dir", c.String("run-dir")}
+	if f := c.String("passphrase-file"); f != "" {
+		args = append(args, "--passphrase-file", f)
+	}
+	if c.Bool("force") {
+		args = append(args, "--force")
+	}
+	p.note("warren recover %s", strings.Join(args, " "))
+	if code := Recover(args); code != 0 {
+		return &exit{code: code}
+	}
+	return nil
 }
 
 func (p *program) createBackup(c *cli.Context) error {

@@ -47,6 +47,7 @@ var right = map[string]struct {
 	"image pin":              {"warren.io/hello:1", true},
 	"image unpin":            {"warren.io/hello:1", true},
 	"backup create":          {"-o OUT --passphrase-file FILE", true},
+	"backup restore":         {"FILE --passphrase-file FILE", false},
 	"backup verify":          {"FILE --passphrase-file FILE", false},
 	"node cordon":            {"n1", true},
 	"node uncordon":          {"n1", true},

@@ -57,7 +57,7 @@ func (*someMembers) IsManager(string) bool { return false }
 
 func (*someMembers) Relayed([]string) error { return nil }
 
-func (*someMembers) Place(context.Context, string, string, bool) (server.Place, error) {
+func (*someMembers) Place(context.Context, string, server.PlaceWish) (server.Place, error) {
 	return server.Place{}, nil
 }
 

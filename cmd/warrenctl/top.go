@@ -20,7 +20,7 @@ func (p *program) topVerb() *cli.Command {
 		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on, until interrupted"},
 		&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "time between two looks, over which rates are measured"},
 		&cli.StringFlag{Name: "sort-by", Value: "cpu", Usage: "cpu, memory, network, disk or name"},
-		nodeFlag(),
+		&cli.StringFlag{Name: "node", Usage: "of the node of this name alone (default: of all)"},
 	}
 	return &cli.Command{
 		Name: "top", Usage: "show what tasks and nodes use now", ArgsUsage: "nodes|tasks",
@@ -28,7 +28,7 @@ func (p *program) topVerb() *cli.Command {
 			"a second. The counters are read from the kernel for this; nothing is stored.",
 		Subcommands: []*cli.Command{
 			{Name: "tasks", Aliases: []string{"task"}, Usage: "show what tasks use now", Flags: flags, Action: p.top(taskTable)},
-			{Name: "nodes", Aliases: []string{"node"}, Usage: "show what the node and all on it use now", Flags: flags, Action: p.top(nodeTable)},
+			{Name: "nodes", Aliases: []string{"node"}, Usage: "show what nodes and all on them use now", Flags: flags, Action: p.top(nodeTable)},
 		},
 	}
 }
@@ -42,7 +42,7 @@ var order = map[string]func(a, b used) int{
 	"name":    func(a, b used) int { return 0 },
 }
 
-func (p *program) top(show func(before, now host.Usage, by func(a, b used) int) table) cli.ActionFunc {
+func (p *program) top(show func([]span, func(a, b used) int) table) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		by, ok := order[c.String("sort-by")]
 		if !ok {
@@ -55,29 +55,33 @@ func (p *program) top(show func(before, now host.Usage, by func(a, b used) int) 
 		if err != nil {
 			return err
 		}
-		before, err := s.Usage(c.Context)
-		for err == nil {
+		nodes, err := p.lookedAt(c.Context, s, c.String("node"))
+		if err != nil {
+			return err
+		}
+		for before := []host.Usage(nil); ; {
+			now, err := p.look(c.Context, s, nodes)
+			if err != nil {
+				return err
+			}
+			if before != nil {
+				t := show(spans(before, now), by)
+				if c.Bool("watch") && p.live {
+					p.printf("\x1b[H\x1b[2J")
+				}
+				t.print(p.out)
+				if !c.Bool("watch") {
+					if len(t) == 1 {
+						p.note("no task runs")
+					}
+					return nil
+				}
+			}
+			before = now
 			if err := sleep(c.Context, c.Duration("interval")); err != nil {
 				return err
 			}
-			var now host.Usage
-			if now, err = s.Usage(c.Context); err != nil {
-				break
-			}
-			t := show(before, now, by)
-			if c.Bool("watch") && p.live {
-				p.printf("\x1b[H\x1b[2J")
-			}
-			t.print(p.out)
-			if !c.Bool("watch") {
-				if len(t) == 1 {
-					p.note("no task runs")
-				}
-				return nil
-			}
-			before = now
 		}
-		return err
 	}
 }
 
@@ -120,18 +124,20 @@ func (u used) cells() []string {
 
 func perSecond(n int64) string { return v1.Size(meta.Bytes(n)) + "/s" }
 
-func taskTable(before, now host.Usage, by func(a, b used) int) table {
-	was := map[string]host.TaskUsage{}
-	for _, t := range before.Tasks {
-		was[t.Name] = t
-	}
+func taskTable(nodes []span, by func(a, b used) int) table {
 	var all []used
-	for _, t := range now.Tasks {
-		old, known := was[t.Name]
-		if !known || old.Attempt != t.Attempt {
-			old.Counters = t.Counters // its rate is not known yet
+	for _, l := range nodes {
+		was := map[string]host.TaskUsage{}
+		for _, t := range l.before.Tasks {
+			was[t.Name] = t
 		}
-		all = append(all, between(t.Name, old.Counters, t.Counters, now.Time.Sub(before.Time)))
+		for _, t := range l.now.Tasks {
+			old, known := was[t.Name]
+			if !known || old.Attempt != t.Attempt {
+				old.Counters = t.Counters // its rate is not known yet
+			}
+			all = append(all, between(t.Name, old.Counters, t.Counters, l.now.Time.Sub(l.before.Time)))
+		}
 	}
 	slices.SortStableFunc(all, func(a, b used) int { return cmp.Or(by(a, b), strings.Compare(a.name, b.name)) })
 	t := table{{"NAME", "CPU", "MEMORY", "LIMIT", "RECEIVED", "SENT", "READ", "WRITTEN", "PIDS"}}
@@ -145,12 +151,22 @@ func taskTable(before, now host.Usage, by func(a, b used) int) table {
 	return t
 }
 
-func nodeTable(before, now host.Usage, _ func(a, b used) int) table {
-	u := between(now.Node, before.Total, now.Total, now.Time.Sub(before.Time))
-	cells := []string{u.name, u.cpu.String(), percent(int64(u.cpu), 1000*int64(now.Cores)),
-		v1.Size(meta.Bytes(u.now.Memory)), percent(u.now.Memory, u.now.MemoryLimit),
-		v1.Size(meta.Bytes(now.DiskUsed)), percent(now.DiskUsed, now.DiskSize)}
-	return table{{"NAME", "CPU", "CPU%", "MEMORY", "MEMORY%", "DISK", "DISK%", "RECEIVED", "SENT", "READ", "WRITTEN", "PIDS"}, append(cells, u.cells()...)}
+func nodeTable(nodes []span, by func(a, b used) int) table {
+	t := table{{"NAME", "CPU", "CPU%", "MEMORY", "MEMORY%", "DISK", "DISK%", "RECEIVED", "SENT", "READ", "WRITTEN", "PIDS"}}
+	rows := map[string][]string{}
+	var all []used
+	for _, l := range nodes {
+		now, u := l.now, between(l.now.Node, l.before.Total, l.now.Total, l.now.Time.Sub(l.before.Time))
+		all = append(all, u)
+		rows[u.name] = append([]string{u.name, u.cpu.String(), percent(int64(u.cpu), 1000*int64(now.Cores)),
+			v1.Size(meta.Bytes(u.now.Memory)), percent(u.now.Memory, u.now.MemoryLimit),
+			v1.Size(meta.Bytes(now.DiskUsed)), percent(now.DiskUsed, now.DiskSize)}, u.cells()...)
+	}
+	slices.SortStableFunc(all, func(a, b used) int { return cmp.Or(by(a, b), strings.Compare(a.name, b.name)) })
+	for _, u := range all {
+		t = append(t, rows[u.name])
+	}
+	return t
 }
 
 func percent(part, whole int64) string {

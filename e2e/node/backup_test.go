@@ -91,7 +91,7 @@ func TestRecoverOnAnotherMachine(t *testing.T) {
 	w.terminate()
 	w.warren("reset", "--yes")
 
-	w.warren("recover", "--from", file, "--passphrase-file", pass)
+	w.ctl("backup", "restore", file, "--passphrase-file", pass, "--data-dir", w.host.DataDir, "--run-dir", w.host.RunDir)
 	w.start("--listen", "127.0.0.1:7070")
 	w.ready()
 	w.ctl("image", "import", helloTar)

@@ -17,6 +17,8 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/config"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
+
+	"warren.io/warren/runtime/store"
 )
 
 const (
@@ -247,24 +249,40 @@ func (q *Quorum) promote(ctx context.Context) {
 // announce tells the others the address of this member where it is not the one that they know.
 func (q *Quorum) announce(ctx context.Context) {
 	for ctx.Err() == nil && q.Err() == nil {
-		me := q.self()
-		want := q.config.Peer.url()
-		if me == nil || len(me.PeerURLs) == 1 && me.PeerURLs[0] == want {
-			return
-		}
-		changed := *me
-		changed.PeerURLs = []string{want}
-		err := q.change(ctx, func(ctx context.Context) error {
-			_, err := q.server.UpdateMember(ctx, changed)
-			return err
-		})
-		if err == nil {
-			q.log.Info("Told the other managers the address of this one", "address", q.config.Peer.Advertise)
+		err := q.Readdress(ctx, q.config.Name, q.config.Peer.Advertise)
+		if err == nil || q.self() == nil {
 			return
 		}
 		q.log.Error(err, "Cannot tell the other managers the address of this one")
 		q.pause(ctx, time.Second)
 	}
+}
+
+// Readdress tells all members that one of them is reached at another HOST:PORT from now on. A member that cannot reach the leader,
+// because that has moved, too, has this done by one that can.
+func (q *Quorum) Readdress(ctx context.Context, name, address string) error {
+	m := q.find(name)
+	if m == nil {
+		return fmt.Errorf("readdress manager %q: %w", name, store.ErrNotFound)
+	}
+	urls, err := types.NewURLs([]string{"https://" + address})
+	if err != nil {
+		return fmt.Errorf("readdress manager %q: %w", name, err)
+	}
+	if slices.Equal(m.PeerURLs, urls.StringSlice()) {
+		return nil
+	}
+	changed := *m
+	changed.PeerURLs = urls.StringSlice()
+	err = q.change(ctx, func(ctx context.Context) error {
+		_, err := q.server.UpdateMember(ctx, changed)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("readdress manager %q: %w", name, err)
+	}
+	q.log.Info("Told the managers a new address", "name", name, "address", address)
+	return nil
 }
 
 // usable tells whether a place can be used in a directory with this mark: what an unfinished start at the same place has

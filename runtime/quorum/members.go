@@ -103,6 +103,22 @@ func (q *Quorum) answers(ctx context.Context, url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
+// Doubt tells why no majority can be expected to answer for a while: there is no leader, or it is not there when it is called.
+func (q *Quorum) Doubt(ctx context.Context) error {
+	lead := q.server.Leader()
+	if lead == q.server.MemberID() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	for _, m := range q.known() {
+		if m.ID == uint64(lead) && (q.caller == nil || q.answers(ctx, m.URL)) {
+			return nil
+		}
+	}
+	return errors.New("no leader answers")
+}
+
 // votes counts the members that vote, and those of them that are reachable.
 func votes(members []Member) (voters, reachable int) {
 	for _, m := range members {

@@ -23,6 +23,7 @@ type (
 	Pipe      = api.Pipe
 	Renewed   = api.Renewed
 	Place     = api.Place
+	PlaceWish = api.PlaceWish
 	// MemberState is what one manager knows of another.
 	MemberState = api.MemberState
 )
@@ -63,7 +64,7 @@ type Members interface {
 	// Dismissed is the store as a node sees it that is none any more: enough to know that nothing in it is its own.
 	Dismissed(node string) store.Store
 	// Place makes room among the managers for a node that may be one, at an address.
-	Place(ctx context.Context, node, address string, replace bool) (Place, error)
+	Place(ctx context.Context, node string, w PlaceWish) (Place, error)
 	// IsManager tells whether a node is one of those that keep the store.
 	IsManager(node string) bool
 	// Relayed is told of signs of life that another manager heard. It fails where this one does not lead.
@@ -150,7 +151,7 @@ func (m members) Place(ctx context.Context, r *api.PlaceRequest) (*api.PlaceResp
 	if err != nil {
 		return nil, err
 	}
-	p, err := desk.Place(ctx, callerOf(ctx).name, r.GetAddress(), r.GetReplace())
+	p, err := desk.Place(ctx, callerOf(ctx).name, PlaceWish{Address: r.GetAddress(), Replace: r.GetReplace(), Moved: r.GetMoved()})
 	return &api.PlaceResponse{Id: p.ID, Peers: p.Peers}, err
 }
 

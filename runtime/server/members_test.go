@@ -57,8 +57,8 @@ func (fakeMembers) Relayed([]string) error { return nil }
 
 func (fakeMembers) Managers(context.Context, bool) ([]MemberState, error) { return nil, nil }
 
-func (fakeMembers) Place(_ context.Context, node, address string, _ bool) (Place, error) {
-	return Place{ID: 7, Peers: []string{node, address}}, nil
+func (fakeMembers) Place(_ context.Context, node string, w PlaceWish) (Place, error) {
+	return Place{ID: 7, Peers: []string{node, w.Address}}, nil
 }
 
 func (m fakeMembers) Login(ctx context.Context, l LoggingIn) (LoggedIn, error) {

@@ -35,40 +35,75 @@ func TellStale(ctx context.Context, s Stale) {
 	}
 }
 
-// Fallback returns a store that reads from local where main is unavailable, and tells so (OnStale). Everything else is
-// main's.
-func Fallback(main, local Store, stale func(why error) Stale) Store {
-	return &fallback{Store: main, local: local, stale: stale}
-}
-
-type fallback struct {
-	Store
-	local Store
-	stale func(error) Stale
+// Fallback returns a store that reads from Local where Main is unavailable, and tells so (OnStale). Everything else is Main's.
+type Fallback struct {
+	Store       // Main
+	Local Store // answers alone
+	// Stale makes what is told.
+	Stale func(why error) Stale
+	// Doubt is asked after Patience without an answer whether one can be expected; its error says why not.
+	Doubt    func(ctx context.Context) error
+	Patience time.Duration
 }
 
 // Get implements Store.
-func (f *fallback) Get(ctx context.Context, key meta.Key) (meta.Object, error) {
-	o, err := f.Store.Get(ctx, key)
+func (f *Fallback) Get(ctx context.Context, key meta.Key) (o meta.Object, err error) {
+	err = f.try(ctx, func(ctx context.Context) (err error) {
+		o, err = f.Store.Get(ctx, key)
+		return err
+	})
 	if !errors.Is(err, ErrUnavailable) {
 		return o, err
 	}
-	if o, local := f.local.Get(ctx, key); local == nil || errors.Is(local, ErrNotFound) {
-		TellStale(ctx, f.stale(err))
+	if o, local := f.Local.Get(ctx, key); local == nil || errors.Is(local, ErrNotFound) {
+		TellStale(ctx, f.Stale(err))
 		return o, local
 	}
 	return nil, err
 }
 
 // List implements Store.
-func (f *fallback) List(ctx context.Context) ([]meta.Object, Revision, error) {
-	all, rev, err := f.Store.List(ctx)
+func (f *Fallback) List(ctx context.Context) (all []meta.Object, rev Revision, err error) {
+	err = f.try(ctx, func(ctx context.Context) (err error) {
+		all, rev, err = f.Store.List(ctx)
+		return err
+	})
 	if !errors.Is(err, ErrUnavailable) {
 		return all, rev, err
 	}
-	if all, rev, local := f.local.List(ctx); local == nil {
-		TellStale(ctx, f.stale(err))
+	if all, rev, local := f.Local.List(ctx); local == nil {
+		TellStale(ctx, f.Stale(err))
 		return all, rev, nil
 	}
 	return nil, 0, err
+}
+
+// try reads, and gives up when there is reason to: while a leader is elected nobody answers for a second.
+func (f *Fallback) try(ctx context.Context, read func(context.Context) error) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- read(inner) }()
+	patience := time.NewTimer(f.Patience)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+	}
+	doubt := make(chan error, 1)
+	go func() { doubt <- f.Doubt(inner) }()
+	select {
+	case err := <-done:
+		return err
+	case why := <-doubt:
+		if why == nil {
+			return <-done
+		}
+		cancel()
+		if err := <-done; err == nil || ctx.Err() != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrUnavailable, why)
+	}
 }

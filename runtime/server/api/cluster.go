@@ -49,6 +49,13 @@ type Renewed struct {
 	Authority   []byte // of a manager: the authority as it is stored, and what opens it
 }
 
+// PlaceWish asks for room among those that keep the store, or to be found at another address.
+type PlaceWish struct {
+	Address string // HOST:PORT
+	Replace bool   // what this node has kept is lost, and its old place is given up
+	Moved   bool   // it is a member already
+}
+
 // Place is room for a new member among those that keep the store.
 type Place struct {
 	ID    uint64

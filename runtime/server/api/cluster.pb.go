@@ -759,6 +759,7 @@ type PlaceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`  // HOST:PORT
 	Replace       bool                   `protobuf:"varint,2,opt,name=replace,proto3" json:"replace,omitempty"` // what was there before has lost its data
+	Moved         bool                   `protobuf:"varint,3,opt,name=moved,proto3" json:"moved,omitempty"`     // it is a member already, and was at another address
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -803,6 +804,13 @@ func (x *PlaceRequest) GetAddress() string {
 func (x *PlaceRequest) GetReplace() bool {
 	if x != nil {
 		return x.Replace
+	}
+	return false
+}
+
+func (x *PlaceRequest) GetMoved() bool {
+	if x != nil {
+		return x.Moved
 	}
 	return false
 }
@@ -1162,10 +1170,11 @@ const file_cluster_proto_rawDesc = "" +
 	"\bmanagers\x18\x01 \x03(\tR\bmanagers\" \n" +
 	"\n" +
 	"ReachPiece\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"B\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"X\n" +
 	"\fPlaceRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
-	"\areplace\x18\x02 \x01(\bR\areplace\"5\n" +
+	"\areplace\x18\x02 \x01(\bR\areplace\x12\x14\n" +
+	"\x05moved\x18\x03 \x01(\bR\x05moved\"5\n" +
 	"\rPlaceResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05peers\x18\x02 \x03(\tR\x05peers\"$\n" +

@@ -25,6 +25,7 @@ type (
 	Self      = api.Self
 	Renewed   = api.Renewed
 	Place     = api.Place
+	PlaceWish = api.PlaceWish
 	// MemberState is what one manager knows of another.
 	MemberState = api.MemberState
 )
@@ -76,10 +77,9 @@ func (c *Conn) Renew(ctx context.Context, csr []byte) (Renewed, error) {
 	return Renewed{Certificate: r.GetCertificate(), Role: r.GetRole(), Authority: r.GetAuthority()}, c.explain(ctx, err)
 }
 
-// Place asks for room among the managers, for this node at an address. With replace, what this node has kept is lost, and
-// its old place is given up.
-func (c *Conn) Place(ctx context.Context, address string, replace bool) (Place, error) {
-	r, err := c.nodes.Place(ctx, &api.PlaceRequest{Address: address, Replace: replace})
+// Place asks for room among the managers for this node, or tells that it has moved.
+func (c *Conn) Place(ctx context.Context, w PlaceWish) (Place, error) {
+	r, err := c.nodes.Place(ctx, &api.PlaceRequest{Address: w.Address, Replace: w.Replace, Moved: w.Moved})
 	return Place{ID: r.GetId(), Peers: r.GetPeers()}, c.explain(ctx, err)
 }
 
