@@ -25,10 +25,34 @@ type ClusterSpec struct {
 	SuspectAfter meta.Duration `json:"suspectAfter,omitempty"`
 	// DownAfter is how long a node may be silent before its tasks are replaced elsewhere. Default 12s.
 	DownAfter meta.Duration `json:"downAfter,omitempty"`
+	// Authority is the number of the authority that the cluster shall have: a greater one than there is makes a new one.
+	Authority int `json:"authority,omitempty"`
+	// LeaveBehind is the number of the authority whose introduction waits neither for nodes that are Down nor for users.
+	LeaveBehind int `json:"leaveBehind,omitempty"`
 }
 
-// ClusterStatus is empty in this release.
-type ClusterStatus struct{}
+// ClusterStatus is written by the leader.
+type ClusterStatus struct {
+	// Authorities are the certificates that vouch for who belongs to the cluster, in PEM: the one that signs first. Left out until
+	// it is replaced for the first time.
+	Authorities string `json:"authorities,omitempty"`
+	// Rotation is how far the replacement of the authority is: Introduce, Renew, Forget; left out when it is done.
+	Rotation RotationPhase `json:"rotation,omitempty"`
+	// Waiting is who the rotation waits for.
+	Waiting []string `json:"waiting,omitempty"`
+	// Turn is the manager that may start anew now, to believe what Authorities says. They do that one after the other.
+	Turn string `json:"turn,omitempty"`
+}
+
+// RotationPhase is how far the replacement of the authority is.
+type RotationPhase string
+
+// The phases of a rotation.
+const (
+	RotationIntroduce RotationPhase = "Introduce" // the old one signs; all managers learn to believe the new one
+	RotationRenew     RotationPhase = "Renew"     // the new one signs; nodes and users get certificates of it
+	RotationForget    RotationPhase = "Forget"    // the old one is believed no more; managers forget it
+)
 
 // DefaultTaskNetwork is the network of all tasks where nothing else was said.
 const DefaultTaskNetwork = "10.0.0.0/16"
@@ -65,6 +89,9 @@ func (s *ClusterSpec) Validate(p *meta.Problems, at string) {
 	n, err := netip.ParsePrefix(s.TaskNetwork)
 	if err != nil || !n.Addr().Is4() || n.Bits() > 23 || n.Bits() < 8 || n.Masked() != n {
 		p.Add(at+".taskNetwork", "%q is no network for tasks; write an IPv4 network between /8 and /23 like %s", s.TaskNetwork, DefaultTaskNetwork)
+	}
+	if s.Authority < 0 {
+		p.Add(at+".authority", "must not be negative")
 	}
 	heartbeat, suspect, down := time.Duration(s.Heartbeat), time.Duration(s.SuspectAfter), time.Duration(s.DownAfter)
 	if heartbeat < minHeartbeat {

@@ -43,6 +43,11 @@ type NodeStatus struct {
 	// Identity is the SHA-256 of the public key that the node joined with, in hex; empty for the first manager.
 	Identity string `json:"identity,omitempty"`
 
+	// Trusts are the names of the authorities that it believes, sorted and with commas.
+	Trusts string `json:"trusts,omitempty"`
+	// Signer is the name of the one that has signed what it shows.
+	Signer string `json:"signer,omitempty"`
+
 	// State: Ready, Suspect or Down.
 	State NodeState `json:"state,omitempty"`
 	// Subnet is the node's part of the task network, e.g. 10.0.1.0/24.

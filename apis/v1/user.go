@@ -22,6 +22,8 @@ type UserStatus struct {
 	Identity string `json:"identity,omitempty"`
 	// LoggedIn is when that was.
 	LoggedIn time.Time `json:"loggedIn,omitzero"`
+	// Signer is the name of the authority that signed the newest certificate; left out where that is not known.
+	Signer string `json:"signer,omitempty"`
 }
 
 // The roles of people.

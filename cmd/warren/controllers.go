@@ -5,6 +5,7 @@ import (
 	"warren.io/warren/controllers/agent/images"
 	agentnode "warren.io/warren/controllers/agent/node"
 	"warren.io/warren/controllers/agent/tasks"
+	"warren.io/warren/controllers/authority"
 	"warren.io/warren/controllers/events"
 	"warren.io/warren/controllers/managers"
 	"warren.io/warren/controllers/nodes"
@@ -31,7 +32,7 @@ func leaderControllers(alive nodes.Liveness) []control.Controller {
 func agentControllers(n *node, m host.Machine, net host.Network, t host.Tasks, k host.Keeper) []control.Controller {
 	id := n.id
 	return []control.Controller{
-		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: net, Pace: n.beatEach, Role: id.role(), Address: n.advertise, Wish: n.wish},
+		agentnode.Controller{Node: id.Name, Cluster: id.Cluster, Machine: m, Network: net, Pace: n.beatEach, Role: id.role(), Address: n.advertise, Wish: n.wish, Keys: n.keyring},
 		tasks.Controller{Node: id.Name, Cluster: id.Cluster, Host: t},
 		images.Controller{Cluster: id.Cluster, Host: k},
 	}
@@ -43,7 +44,7 @@ func contracts() []control.Contract {
 	for _, c := range leaderControllers(nil) {
 		out = append(out, c.Contract())
 	}
-	out = append(out, managers.Controller{}.Contract())
+	out = append(out, managers.Controller{}.Contract(), authority.Controller{}.Contract())
 	return append(out, agentContracts()...)
 }
 

@@ -33,6 +33,9 @@ func joinCommand() *cli.Command {
 			if c.Args().Len() != 1 || c.String("token") == "" {
 				return usageError{errors.New("write: warren join HOST:PORT --token TOKEN")}
 			}
+			if os.Getenv(anewVariable) != "" {
+				return runNode(c.Context, cfg)
+			}
 			if err := enter(c.Context, cfg, c.Args().First(), c.String("token")); err != nil {
 				return fmt.Errorf("join: %w", err)
 			}

@@ -24,6 +24,9 @@ type link struct {
 	save     func(managers []string) error
 	log      logr.Logger
 
+	hurry   chan struct{} // another authority signs now
+	renewed func()        // is called when the certificate is renewed
+
 	mu       sync.Mutex
 	managers []string
 	saved    []string
@@ -39,7 +42,8 @@ func openLink(managers []string, dir string, save func([]string) error, log logr
 	if err != nil {
 		return nil, err
 	}
-	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log, moved: make(chan struct{})}
+	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log, moved: make(chan struct{}),
+		hurry: make(chan struct{}, 1), renewed: func() {}}
 	if len(managers) == 0 {
 		return nil, errors.New("this node knows no manager: node.json is damaged; run warren reset and join anew")
 	}
@@ -249,9 +253,9 @@ const renewAgain, renewSoon = time.Hour, 2 * time.Second
 // renew keeps the certificate fresh.
 func (l *link) renew(ctx context.Context) {
 	told := false
-	for wait := l.renewIn(); sleep(ctx, wait); wait = l.renewIn() {
+	for wait := l.renewIn(); l.due(ctx, wait); wait = l.renewIn() {
 		pause := renewAgain
-		if l.identity.Expired() {
+		if l.identity.Expired() || l.identity.Outdated() {
 			pause = renewSoon
 		}
 		if _, err := l.renewNow(ctx); err != nil {
@@ -264,13 +268,36 @@ func (l *link) renew(ctx context.Context) {
 		}
 		told = false
 		l.anew()
+		l.renewed()
 		l.log.Info("certificate is renewed", "expires", l.identity.Expires())
+	}
+}
+
+// due waits until the certificate is to be renewed, and is false when ctx ended meanwhile.
+func (l *link) due(ctx context.Context, wait time.Duration) bool {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.hurry:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hurried makes the certificate be renewed at once.
+func (l *link) hurried() {
+	select {
+	case l.hurry <- struct{}{}:
+	default:
 	}
 }
 
 // renewIn is when the certificate is to be renewed: at once by one who was a manager.
 func (l *link) renewIn() time.Duration {
-	if l.identity.Role() != v1.RoleWorker {
+	if l.identity.Role() != v1.RoleWorker || l.identity.Outdated() {
 		return 0
 	}
 	return l.identity.RenewIn()

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	v1 "warren.io/warren/apis/v1"
+	"warren.io/warren/controllers/authority"
 	"warren.io/warren/controllers/managers"
 	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/runtime/control"
+	keys "warren.io/warren/runtime/identity"
 	"warren.io/warren/runtime/server"
 	"warren.io/warren/runtime/store"
 )
@@ -57,10 +59,11 @@ func (n *node) lead(ctx context.Context) {
 	n.ended("leader", n.quorum.Lead(ctx, func(ctx context.Context, s store.Store) error {
 		n.leading.set(true)
 		defer n.leading.set(false)
-		engine := &control.Engine{Name: "leader", Store: s, Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Trace: &n.trace, Done: n.metrics.reconciled}
+		engine := &control.Engine{Name: "leader", Store: store.Seal(s, &n.ring), Kinds: v1.Kinds, Log: n.log.WithName("leader"), Record: record, Trace: &n.trace, Done: n.metrics.reconciled}
 		beats := nodes.NewBeats(time.Now(), func(node string) { engine.Poke("nodes", node) })
 		n.status.beats(beats)
-		engine.Controllers = append(leaderControllers(beats), managers.Controller{Members: members{n, ctx, &flag{}}})
+		engine.Controllers = append(leaderControllers(beats), managers.Controller{Members: members{n, ctx, &flag{}}},
+			authority.Controller{Keys: keys.Rotation{Ring: &n.ring}, Self: n.id.Name})
 		defer n.metrics.engines.add(engine)()
 		err := engine.Run(ctx)
 		if errors.Is(err, store.ErrFenced) {

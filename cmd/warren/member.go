@@ -38,6 +38,7 @@ func (n *node) openStore(ctx context.Context) (err error) {
 			return err
 		}
 		n.keyID = id
+		n.keyring.load()
 		c.Peer = quorum.PeerConfig{Advertise: n.advertise, Cert: m.Cert, Key: m.Key, CA: m.CA}
 	}
 	if n.quorum, err = n.startMember(ctx, c); err != nil {

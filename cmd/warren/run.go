@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	v1 "warren.io/warren/apis/v1"
+	agentnode "warren.io/warren/controllers/agent/node"
 	"warren.io/warren/controllers/nodes"
 	"warren.io/warren/runtime/audit"
 	"warren.io/warren/runtime/control"
@@ -52,6 +53,7 @@ type node struct {
 	own      store.Store                   // the cluster as this node's agent may see and write it
 	quorum   *quorum.Quorum                // of a manager
 	member   atomic.Pointer[quorum.Quorum] // the same, for those who ask while it starts
+	keyring  *keyring                      // what this node shows and believes
 	office   *office                       // what a manager does for other nodes
 	link     *link                         // of a worker to its managers
 	journal  atomic.Pointer[journal.Store] // what a worker knows of what they want
@@ -97,6 +99,7 @@ func runNode(ctx context.Context, cfg config) error {
 		ctx: ctx, end: end, shutdown: cancel, metrics: newMetrics()}
 	n.metrics.registry.MustRegister(&n.saved)
 	n.office = newOffice(n)
+	n.keyring = &keyring{node: n, news: make(chan v1.ClusterStatus, 1)}
 	n.status.set("store", errors.New("is starting"))
 	if cfg.manifests != "" {
 		n.status.set("manifests", errors.New("not read yet"))
@@ -200,6 +203,8 @@ func (n *node) openHost(ctx context.Context) (err error) {
 	n.hosts.open(n.host)
 	engine.Store = store.View(n.own, visible(n.id.Name))
 	engine.Controllers = agentControllers(n, host.ThisMachine{Version: version}, n.network, n.tasks(ctx), n.host)
+	n.keyring.tell(func() { engine.Poke(agentnode.Name, "") })
+	n.begin(func() { n.keyring.follow(ctx) })
 	n.begin(func() { n.passOn(ctx) })
 	n.begin(func() {
 		defer n.metrics.engines.add(engine)()
@@ -217,7 +222,11 @@ func (n *node) ended(what string, err error) {
 
 // down ends everything in the order in which one part needs the other. Tasks go on.
 func (n *node) down(api *server.Server, cancel context.CancelFunc) {
-	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
+	within := 10 * time.Second
+	if errors.Is(context.Cause(n.ctx), errAnew) {
+		within = time.Second // other managers talk for as long as they are let
+	}
+	ctx, done := context.WithTimeout(context.Background(), within)
 	defer done()
 	n.note("api", api.Shutdown(ctx))
 	cancel()
@@ -243,12 +252,15 @@ func (n *node) note(what string, err error) {
 	}
 }
 
+// anewVariable says that this process has taken the place of another one: a machine that has joined does not join again.
+const anewVariable = "WARREN_STARTED_ANEW"
+
 // again replaces this process by a new one: a broken etcd can be opened only by that.
 func (n *node) again(why error) error {
 	n.log.Info("starting anew; tasks go on", "cause", why.Error())
 	self, err := os.Executable()
 	if err == nil {
-		err = syscall.Exec(self, os.Args, os.Environ())
+		err = syscall.Exec(self, os.Args, append(os.Environ(), anewVariable+"=1"))
 	}
 	return fmt.Errorf("start anew: %w", err)
 }

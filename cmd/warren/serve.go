@@ -46,14 +46,15 @@ func (n *node) serveKeys(s *server.Server) error {
 		return nil
 	}
 	n.unlock()
-	c, err := keys.ServerConfig(n.keysDir(), n.id.Name, hostOf(n.listen), hostOf(n.advertise))
+	f, err := keys.OpenFront(n.keysDir(), n.id.Name, hostOf(n.listen), hostOf(n.advertise))
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	l, err := server.ListenTLS(n.listen, c)
+	l, err := server.ListenTLS(n.listen, f.TLS())
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
+	n.keyring.opened(f)
 	n.log.Info("api is served with keys", "address", l.Addr().String(), "keys", n.keysDir())
 	go n.answer(s, l)
 	return nil

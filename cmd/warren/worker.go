@@ -26,6 +26,7 @@ func (n *node) upWorker(ctx context.Context, api *server.Server) (err error) {
 	if n.link, err = openLink(n.id.Managers, n.keysDir(), n.saveManagers, n.log.WithName("link")); err != nil {
 		return err
 	}
+	n.link.renewed = n.keyring.changed
 	known := n.openJournal(moving{n.link.store, n.link})
 	n.journal.Store(known)
 	n.own = patient{known}

@@ -14,10 +14,11 @@ import (
 
 func (p *program) clusterVerb() *cli.Command {
 	return &cli.Command{
-		Name: "cluster", Usage: "see how the managers are", ArgsUsage: "status",
+		Name: "cluster", Usage: "see how the managers are, and replace the authority", ArgsUsage: "status|rotate-ca",
 		Subcommands: []*cli.Command{
 			{Name: "status", Usage: "list the managers, who leads, and who can be reached from the one that is asked", Action: p.clusterStatus,
 				Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json, or a table"}}},
+			p.rotateVerb(),
 		},
 	}
 }
@@ -45,6 +46,11 @@ func (p *program) clusterStatus(c *cli.Context) error {
 	}
 	t.print(p.out)
 	p.remarks(all)
+	if o, err := s.Get(c.Context, theCluster); err == nil {
+		if line := rotation(o.(*v1.Cluster)); line != "" {
+			p.note("authority: %s", clean(line))
+		}
+	}
 	return nil
 }
 

@@ -158,34 +158,42 @@ const renewWithin = 2 * time.Second
 // renew asks for a new certificate beside what the command does, when half of the life of the old one is over. If that fails, a
 // later command does it.
 func (p *program) renew(t target) {
-	if t.user == nil || t.user.RenewIn(time.Now()) > 0 {
+	if t.user == nil {
+		return
+	}
+	p.papers = &t
+	if t.user.RenewIn(time.Now()) > 0 {
 		return
 	}
 	p.renewed = make(chan struct{})
 	go func() {
 		defer close(p.renewed)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		csr, err := t.user.Request()
-		if err != nil {
-			return
-		}
-		cert, err := p.conn.Renew(ctx, csr)
-		if err != nil {
-			return
-		}
-		papers, err := t.user.Renewed(cert.Certificate)
-		if err != nil {
-			return
-		}
-		_ = contexts.Change(t.path, func(c *contexts.Config) error {
-			x, err := c.Find(t.context)
-			if err == nil && x.Key == papers.Key { // nobody logged in anew meanwhile
-				x.Papers = papers
-			}
-			return err
-		})
+		p.renewNow(t, 10*time.Second)
 	}()
+}
+
+func (p *program) renewNow(t target, within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	csr, err := t.user.Request()
+	if err != nil {
+		return
+	}
+	cert, err := p.conn.Renew(ctx, csr)
+	if err != nil {
+		return
+	}
+	papers, err := t.user.Renewed(cert.Certificate)
+	if err != nil {
+		return
+	}
+	_ = contexts.Change(t.path, func(c *contexts.Config) error {
+		x, err := c.Find(t.context)
+		if err == nil && x.Key == papers.Key { // nobody logged in anew meanwhile
+			x.Papers = papers
+		}
+		return err
+	})
 }
 
 // hangUp ends the connection, if there was one.
@@ -195,6 +203,8 @@ func (p *program) hangUp() {
 		case <-p.renewed:
 		case <-time.After(renewWithin):
 		}
+	} else if p.conn != nil && p.papers != nil && p.papers.user.Outdated() { // which only who has connected knows
+		p.renewNow(*p.papers, renewWithin)
 	}
 	if p.conn != nil {
 		_ = p.conn.Close()

@@ -47,7 +47,7 @@ func TestHelpRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script := "put cluster.json settings.json\nmkdir manifests\ncp stack.yaml manifests/stack.yaml\nsettles\nfar\ninvites operator anna\nenv WARREN_CONFIG=$WORK/config.yaml\n"
+		script := "put cluster.json settings.json authority.json\nmkdir manifests\ncp stack.yaml manifests/stack.yaml\nsettles\nfar\ninvites operator anna\nenv WARREN_CONFIG=$WORK/config.yaml\n"
 		for _, c := range commandsIn(string(text)) {
 			script += "helps " + c + "\n"
 		}
@@ -56,7 +56,8 @@ func TestHelpRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		script += "-- stack.yaml --\n" + manifestIn(string(start)) + "-- hello.tar --\narchive\n-- passphrase --\ncorrect horse battery\n" +
-			`-- settings.json --` + "\n" + `{"apiVersion":"warren.io/v1","kind":"Cluster","metadata":{"name":"warren"},"spec":{"id":"X"}}` + "\n"
+			`-- settings.json --` + "\n" + `{"apiVersion":"warren.io/v1","kind":"Cluster","metadata":{"name":"warren"},"spec":{"id":"X"}}` + "\n" +
+			`-- authority.json --` + "\n" + `{"apiVersion":"warren.io/v1","kind":"Authority","metadata":{"name":"cluster"},"spec":{"certificate":"PEM"}}` + "\n"
 		if err := os.WriteFile(filepath.Join(dir, topic+".txtar"), []byte(script), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +68,7 @@ func TestHelpRuns(t *testing.T) {
 }
 
 // goesOn are the flags of commands that end only when they are interrupted.
-var goesOn = []string{"-w", "--watch", "--follow", "drain"}
+var goesOn = []string{"-w", "--watch", "--follow", "drain", "rotate-ca"}
 
 // helps runs one command of a help text with the names of the demo cluster in it.
 func helps(ts *testscript.TestScript, _ bool, args []string) {

@@ -39,6 +39,7 @@ type program struct {
 	typed []string
 	// renewed is closed when a certificate was, where that is being done.
 	renewed chan struct{}
+	papers  *target // of a user
 	// stale warns once.
 	stale sync.Once
 	// pulls are the images that the node fetches, for describe.

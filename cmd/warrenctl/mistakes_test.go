@@ -56,6 +56,7 @@ var right = map[string]struct {
 	"node promote":           {"n1", true},
 	"node demote":            {"n1", true},
 	"cluster status":         {"", true},
+	"cluster rotate-ca":      {"", true},
 	"debug bundle":           {"-o OUT", true},
 	"explain":                {"service", false},
 	"schema":                 {"", false},

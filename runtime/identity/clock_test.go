@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,7 +70,7 @@ func (r *reception) admitted(t *testing.T, c *Clock) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.ca, a.clock = r.ca.cert, c
+	a.cas, a.clock = []*x509.Certificate{r.ca.cert}, c
 	dir := t.TempDir()
 	if err := a.Save(dir, cert, nil); err != nil {
 		t.Fatal(err)

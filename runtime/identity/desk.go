@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"warren.io/warren/apis/meta"
@@ -73,6 +74,9 @@ func (d *Desk) Join(ctx context.Context, text, name, address string, csr []byte)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
 	}
+	if err := d.current(ctx); err != nil {
+		return nil, "", err
+	}
 	for try := 0; ; try++ {
 		role, err = d.admit(ctx, token, name, address, key)
 		if err == nil || try == attempts || !errors.Is(err, store.ErrConflict) {
@@ -137,8 +141,8 @@ func use(t *v1.Token) (*v1.Token, error) {
 }
 
 func (d *Desk) token(ctx context.Context, token Token) (*v1.Token, error) {
-	if token.Pin != pinOf(d.ca.cert.Raw) {
-		return nil, refused("the token is of another cluster")
+	if believed, err := readAuthorities(d.dir); err != nil || !slices.Contains(v1.Pins(textOf(believed)), token.Pin) {
+		return nil, refused("the token is of another cluster, or of an authority that was replaced")
 	}
 	o, err := d.store.Get(ctx, meta.Key{Kind: v1.TokenKind.Name, Name: token.ID})
 	if errors.Is(err, store.ErrNotFound) {
@@ -163,6 +167,9 @@ func (d *Desk) Renew(ctx context.Context, name string, csr []byte) (cert []byte,
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
 	}
+	if err := d.current(ctx); err != nil {
+		return nil, "", err
+	}
 	o, err := d.store.Get(ctx, meta.Key{Kind: v1.NodeKind.Name, Name: name})
 	if err != nil {
 		return nil, "", err
@@ -180,6 +187,21 @@ func (d *Desk) Renew(ctx context.Context, name string, csr []byte) (cert []byte,
 
 // Key is what a new manager needs to open the authority.
 func (d *Desk) Key() ([]byte, error) { return bundled(d.dir) }
+
+// current refuses to sign while another authority signs in the cluster than here: this manager has not heard of it yet.
+func (d *Desk) current(ctx context.Context) error {
+	o, err := d.store.Get(ctx, meta.Key{Kind: v1.AuthorityKind.Name, Name: v1.AuthorityName})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it is still to be sealed
+	}
+	if err != nil {
+		return err
+	}
+	if signs := v1.Pins(o.(*v1.Authority).Spec.Certificate); len(signs) > 0 && signs[0] != pinOf(d.ca.cert.Raw) {
+		err = fmt.Errorf("%w: the authority is just being replaced", store.ErrUnavailable)
+	}
+	return err
+}
 
 func (d *Desk) certificate(name string, role v1.Role, key *ecdsa.PublicKey) ([]byte, error) {
 	c, err := sign(d.ca, nodeTemplate(name, role, d.now()), key)

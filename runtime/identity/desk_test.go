@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"strings"
@@ -217,8 +218,13 @@ func TestNodeTLS(t *testing.T) {
 	if err := talk(t, elsewhere, n.TLS()); !errors.Is(err, ErrAuthority) {
 		t.Errorf("a node talks to another cluster: %v", err)
 	}
+	shown, err := server.GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	asWorker := server.Clone()
-	asWorker.Certificates[0].Certificate[0] = cert
+	asWorker.GetCertificate = nil
+	asWorker.Certificates = []tls.Certificate{{Certificate: [][]byte{cert, shown.Certificate[1]}, PrivateKey: shown.PrivateKey}}
 	if err := talk(t, asWorker, n.TLS()); err == nil {
 		t.Error("a node takes a worker for a manager")
 	}

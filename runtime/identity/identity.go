@@ -46,40 +46,26 @@ type pair struct {
 	key  *ecdsa.PrivateKey
 }
 
-// ServerConfig returns how a manager answers on HOST:PORT: it shows a certificate for the hosts by which it is reached, made
-// anew at each start, with that of the authority behind it. It lets in those who show a certificate of the same authority, and
-// those who show none: what they may ask is up to the API. Authority and administrator's key are made in dir at the first
-// start; whoever has admin.crt, admin.key and ca.crt may do everything. While the authority's key is locked, the certificate
-// of the last start is shown.
-func ServerConfig(dir, node string, hosts ...string) (*tls.Config, error) {
-	system.load(dir)
-	own, ca, err := serverPair(dir, node, hosts)
-	if err != nil {
-		return nil, fmt.Errorf("keys in %s: %w", dir, err)
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, ClientCAs: pool(ca), Time: Now,
-		VerifyConnection: func(s tls.ConnectionState) error { return system.visitor(s, pool(ca)) },
-		Certificates:     []tls.Certificate{{Certificate: [][]byte{own.cert.Raw, ca.Raw}, PrivateKey: own.key}},
-	}, nil
-}
-
 // serverPair makes what a manager shows, or finds what it showed last where the authority's key cannot be had.
 func serverPair(dir, node string, hosts []string) (own pair, ca *x509.Certificate, err error) {
 	with, locked := authority(dir)
 	if errors.Is(locked, errSealed) {
-		if ca, err = readCert(filepath.Join(dir, authorityFile+".crt")); err == nil {
+		all, err := readAuthorities(dir)
+		if err == nil {
 			own, err = load(dir, serverFile)
 		}
 		if err != nil {
-			err = locked
+			return own, nil, locked
 		}
-		return own, ca, err
+		if ca = signerOf(own.cert, all); ca == nil {
+			ca = all[0]
+		}
+		return own, ca, nil
 	}
 	if locked != nil {
 		return own, nil, locked
 	}
-	if _, err := load(dir, adminFile); errors.Is(err, fs.ErrNotExist) {
+	if admin, err := load(dir, adminFile); errors.Is(err, fs.ErrNotExist) || err == nil && soon(admin.cert, []*x509.Certificate{with.cert}) {
 		if err := makeAdmin(dir, with); err != nil {
 			return own, nil, err
 		}
@@ -115,7 +101,7 @@ func Expired(c *x509.Certificate) bool { return Now().After(c.NotAfter) }
 
 // ClientConfig returns how an administrator connects, with the files that the node made: ca.crt, admin.crt, admin.key.
 func ClientConfig(dir string) (*tls.Config, error) {
-	ca, err := readCert(filepath.Join(dir, authorityFile+".crt"))
+	all, err := readAuthorities(dir)
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
@@ -123,18 +109,18 @@ func ClientConfig(dir string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	if err := usable(admin.cert, ca); err != nil {
+	if err := usable(admin.cert, all); err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: pool(ca), Time: Now,
+		MinVersion: tls.VersionTLS13, RootCAs: pool(all...), Time: Now,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{admin.cert.Raw}, PrivateKey: admin.key}},
 	}, nil
 }
 
 // usable tells before anybody is asked what a node would refuse without a word that arrives for sure.
-func usable(admin, ca *x509.Certificate) error {
-	if err := admin.CheckSignatureFrom(ca); err != nil {
+func usable(admin *x509.Certificate, all []*x509.Certificate) error {
+	if signerOf(admin, all) == nil {
 		return fmt.Errorf("%s.crt is not of the authority in %s.crt", adminFile, authorityFile)
 	}
 	if Expired(admin) {
@@ -150,12 +136,6 @@ func roleOf(c *x509.Certificate) v1.Role {
 	}
 	role, _ := strings.CutPrefix(c.Subject.Organization[0], v1.RolePrefix)
 	return v1.Role(role)
-}
-
-func pool(c *x509.Certificate) *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(c)
-	return p
 }
 
 // authority reads the cluster's authority, or makes it. The key is written first: a certificate without a key would be of no
@@ -175,10 +155,7 @@ func authority(dir string) (pair, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return pair{}, err
 	}
-	t := template("warren", "")
-	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
-	t.MaxPathLenZero = true
-	if ca, err = issue(pair{}, t); err != nil {
+	if ca, err = issue(pair{}, authorityTemplate()); err != nil {
 		return ca, err
 	}
 	return ca, ca.save(dir, authorityFile)

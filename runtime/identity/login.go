@@ -23,6 +23,9 @@ func (d *Desk) Login(ctx context.Context, text, name string, csr []byte) (cert [
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
 	}
+	if err := d.current(ctx); err != nil {
+		return nil, nil, err
+	}
 	ctx = store.As(ctx, "token "+token.ID)
 	for try := 0; ; try++ {
 		u, err = d.enroll(ctx, token, name, key)
@@ -72,7 +75,7 @@ func (d *Desk) enroll(ctx context.Context, token Token, name string, key *ecdsa.
 	if u.Spec.Role != t.Spec.Role {
 		u.Metadata.Generation++
 	}
-	u.Spec.Role, u.Status.Identity, u.Status.LoggedIn = t.Spec.Role, id, now
+	u.Spec.Role, u.Status.Identity, u.Status.LoggedIn, u.Status.Signer = t.Spec.Role, id, now, pinOf(d.ca.cert.Raw)
 	_, err = d.store.Commit(ctx, store.UpdateOp(used), op(u))
 	return u, err
 }
@@ -111,6 +114,9 @@ func (d *Desk) RenewUser(ctx context.Context, name string, csr []byte) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: certificate request: %w", store.ErrForbidden, err)
 	}
+	if err := d.current(ctx); err != nil {
+		return nil, err
+	}
 	u, err := d.user(ctx, name)
 	if err != nil {
 		return nil, err
@@ -118,5 +124,16 @@ func (d *Desk) RenewUser(ctx context.Context, name string, csr []byte) ([]byte, 
 	if id, err := keyID(key); err != nil || u.Status.Identity != id {
 		return nil, fmt.Errorf("%w: renew certificate of user %s: it is not the key that he logged in with", store.ErrForbidden, name)
 	}
-	return d.certificate(name, u.Spec.Role, key)
+	cert, err := d.certificate(name, u.Spec.Role, key)
+	if err != nil {
+		return nil, err
+	}
+	if signer := pinOf(d.ca.cert.Raw); u.Status.Signer != signer {
+		next := u.Clone().(*v1.User)
+		next.Status.Signer = signer
+		if _, err := d.store.Commit(ctx, store.UpdateOp(next)); err != nil {
+			return nil, err
+		}
+	}
+	return cert, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -29,7 +30,10 @@ func OpenMember(dir, name string) (m Member, id string, err error) {
 	if err != nil {
 		return m, "", fmt.Errorf("keys in %s: %w", dir, err)
 	}
-	if p.cert == nil || !slices.Contains(p.cert.DNSNames, v1.ManagerName) || p.cert.NotAfter.Sub(Now()) < nodeLifetime/2 {
+	if _, err := align(dir); err != nil {
+		return m, "", fmt.Errorf("keys in %s: %w", dir, err)
+	}
+	if p.cert == nil || replaced(dir, p.cert) || !slices.Contains(p.cert.DNSNames, v1.ManagerName) || p.cert.NotAfter.Sub(Now()) < nodeLifetime/2 {
 		err := certify(dir, name, p)
 		if p.cert != nil && errors.Is(err, errSealed) {
 			err = nil // what is there goes on until somebody unlocks the authority
@@ -40,6 +44,15 @@ func OpenMember(dir, name string) (m Member, id string, err error) {
 	}
 	id, err = keyID(&p.key.PublicKey)
 	return m, id, err
+}
+
+// replaced tells whether another authority signs now. Who has the key of none does not know.
+func replaced(dir string, cert *x509.Certificate) bool {
+	if _, err := os.Stat(filepath.Join(dir, sealedFile)); err != nil {
+		return false
+	}
+	ca, err := authority(dir)
+	return err == nil && soon(cert, []*x509.Certificate{ca.cert})
 }
 
 func certify(dir, name string, p pair) error {

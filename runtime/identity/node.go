@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +30,8 @@ type Applicant struct {
 
 	clock *Clock
 
-	mu sync.Mutex
-	ca *x509.Certificate // seen when it connected
+	mu  sync.Mutex
+	cas []*x509.Certificate // shown when it connected
 }
 
 // Apply makes the key of a node that wants to join with a token.
@@ -58,8 +57,11 @@ func (a *Applicant) TLS() *tls.Config {
 			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.ca = s.PeerCertificates[at]
-			return a.clock.isManager(a.ca, s.PeerCertificates[0])
+			if err := a.clock.isManager(s.PeerCertificates[at:at+1], s.PeerCertificates); err != nil {
+				return err
+			}
+			a.cas = shownBy(s.PeerCertificates)
+			return nil
 		}}
 }
 
@@ -80,7 +82,7 @@ func (a *Applicant) Save(dir string, certificate, authority []byte) error {
 	if err := SaveAuthority(dir, authority); err != nil {
 		return err
 	}
-	if err := write(dir, authorityFile+".crt", "CERTIFICATE", a.ca.Raw); err != nil {
+	if err := Believe(dir, textOf(a.cas)); err != nil {
 		return err
 	}
 	if err := (pair{cert, a.key}).save(dir, nodeFile); err != nil {
@@ -90,10 +92,11 @@ func (a *Applicant) Save(dir string, certificate, authority []byte) error {
 	return a.clock.keep(dir)
 }
 
-// isManager tells whether a certificate is one of a manager of the authority's cluster. At which address it is does not
+// isManager tells whether what was shown is of a manager of the cluster of these authorities. At which address it is does not
 // matter: machines at the edge change theirs.
-func (c *Clock) isManager(ca, cert *x509.Certificate) error {
-	err := c.verify(cert, x509.VerifyOptions{Roots: pool(ca), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, nil)
+func (c *Clock) isManager(believed, chain []*x509.Certificate) error {
+	cert, roots := chain[0], append(endorsed(believed, chain[1:]), believed...)
+	err := c.verify(cert, x509.VerifyOptions{Roots: pool(roots...), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, nil)
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
 		return ErrAuthority
 	}
@@ -106,16 +109,16 @@ func (c *Clock) isManager(ca, cert *x509.Certificate) error {
 // Node is the identity of a node that has joined.
 type Node struct {
 	dir   string
-	ca    *x509.Certificate
 	clock *Clock
 	mu    sync.Mutex
+	cas   []*x509.Certificate
 	pair  pair
 	fresh bool // renewed by this process
 }
 
 // OpenNode reads what Applicant.Save wrote.
 func OpenNode(dir string) (*Node, error) {
-	ca, err := readCert(filepath.Join(dir, authorityFile+".crt"))
+	all, err := readAuthorities(dir)
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %w", dir, err)
 	}
@@ -125,14 +128,55 @@ func OpenNode(dir string) (*Node, error) {
 	}
 	system.load(dir)
 	system.saw(p.cert.NotBefore)
-	return &Node{dir: dir, ca: ca, clock: system, pair: p}, nil
+	return &Node{dir: dir, cas: all, clock: system, pair: p}, nil
 }
 
-// TLS is how the node connects to managers. A renewed certificate is shown at the next connection.
+// reread takes in what was written by whoever else in this process has the same directory; what cannot be read stays.
+func (n *Node) reread() {
+	all, err := readAuthorities(n.dir)
+	p, wrong := load(n.dir, nodeFile)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err == nil {
+		n.cas = all
+	}
+	if wrong == nil && p.key.Equal(n.pair.key) {
+		n.pair.cert = p.cert
+	}
+}
+
+// Outdated tells whether another authority signs now than the one whose certificate the node has.
+func (n *Node) Outdated() bool {
+	n.reread()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return soon(n.pair.cert, n.cas)
+}
+
+// Signer is the name of the authority whose certificate the node has; "" for one that is not believed.
+func (n *Node) Signer() string {
+	n.reread()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if ca := signerOf(n.pair.cert, n.cas); ca != nil {
+		return pinOf(ca.Raw)
+	}
+	return ""
+}
+
+// TLS is how the node connects to managers. A renewed certificate is shown at the next connection, and authorities are those that
+// are believed then.
 func (n *Node) TLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, Time: n.clock.Now, InsecureSkipVerify: true, // VerifyConnection does it
-		VerifyConnection: func(s tls.ConnectionState) error { return n.clock.isManager(n.ca, s.PeerCertificates[0]) },
+		VerifyConnection: func(s tls.ConnectionState) error {
+			n.reread()
+			n.mu.Lock()
+			all := n.cas
+			n.mu.Unlock()
+			return n.clock.isManager(all, s.PeerCertificates)
+		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			n.reread()
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			return &tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key}, nil

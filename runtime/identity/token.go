@@ -4,10 +4,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base32"
 	"encoding/hex"
 	"errors"
 	"strings"
+
+	v1 "warren.io/warren/apis/v1"
 )
 
 // Token is what lets a machine join: warren1.PIN.ID.SECRET. The pin tells the machine which authority to believe, the secret
@@ -55,7 +56,4 @@ func (t Token) fits(hash string) bool {
 }
 
 // pinOf is the name of an authority by its content.
-func pinOf(cert []byte) string {
-	sum := sha256.Sum256(cert)
-	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:pinSize]
-}
+func pinOf(cert []byte) string { return v1.PinOf(cert) }

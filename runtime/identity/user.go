@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	v1 "warren.io/warren/apis/v1"
@@ -23,10 +24,10 @@ type Papers struct {
 func (a *Applicant) Papers(certificate []byte) (Papers, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ca == nil {
+	if len(a.cas) == 0 {
 		return Papers{}, ErrAuthority
 	}
-	p, err := Papers{CA: text("CERTIFICATE", a.ca.Raw)}.with(certificate)
+	p, err := Papers{CA: textOf(a.cas)}.with(certificate)
 	if err != nil {
 		return Papers{}, err
 	}
@@ -64,33 +65,31 @@ type User struct {
 	papers Papers
 	cas    []*x509.Certificate
 	pair   pair
+	shown  atomic.Pointer[string] // what the manager says is to be believed
+}
+
+// Outdated tells whether the cluster has, or is getting, another authority: then papers are to be renewed. Nobody knows before a
+// manager was connected to.
+func (u *User) Outdated() bool {
+	shown := u.shown.Load()
+	return shown != nil && *shown != "" && *shown != textOf(u.cas)
 }
 
 // Open reads papers, and sees whether they fit each other.
 func (p Papers) Open() (*User, error) {
 	u := &User{papers: p}
-	for rest := []byte(p.CA); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		ca, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		u.cas = append(u.cas, ca)
+	var err error
+	if u.cas, err = parse(p.CA); err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
 	}
 	cert, _ := pem.Decode([]byte(p.Certificate))
 	key, _ := pem.Decode([]byte(p.Key))
 	switch {
-	case len(u.cas) == 0:
-		return nil, errors.New("ca: it is no certificate in PEM")
 	case cert == nil:
 		return nil, errors.New("certificate: it is none in PEM")
 	case key == nil:
 		return nil, errors.New("key: it is none in PEM")
 	}
-	var err error
 	if u.pair.cert, err = x509.ParseCertificate(cert.Bytes); err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
@@ -107,10 +106,9 @@ func (p Papers) Open() (*User, error) {
 func (u *User) TLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, Time: Now, InsecureSkipVerify: true, // VerifyConnection does it
 		VerifyConnection: func(s tls.ConnectionState) (err error) {
-			for _, ca := range u.cas {
-				if err = system.isManager(ca, s.PeerCertificates[0]); err == nil {
-					return nil
-				}
+			if err = system.isManager(u.cas, s.PeerCertificates); err == nil {
+				shown := textOf(shownBy(s.PeerCertificates))
+				u.shown.Store(&shown)
 			}
 			return err
 		},
@@ -143,12 +141,15 @@ func (u *User) Request() ([]byte, error) { return request(u.Name(), u.pair.key) 
 // Renewed are the papers with a new certificate for the same key.
 func (u *User) Renewed(certificate []byte) (Papers, error) {
 	p, err := u.papers.with(certificate)
+	if u.Outdated() {
+		p.CA = *u.shown.Load()
+	}
 	if err != nil {
 		return p, err
 	}
 	next, err := p.Open()
-	if err == nil && !next.Expires().After(u.Expires()) {
-		err = errors.New("the new certificate holds no longer than the old one")
+	if err == nil && next.Expires().Before(u.Expires()) {
+		err = errors.New("the new certificate holds less long than the old one")
 	}
 	return p, err
 }

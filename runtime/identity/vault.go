@@ -216,10 +216,8 @@ func settled(dir string, a *v1.Authority, ring *seal.Ring) error {
 	if err := keepUnlockKey(dir, unlock); err != nil {
 		return err
 	}
-	if had, err := readCert(filepath.Join(dir, authorityFile+".crt")); err != nil || !had.Equal(p.cert) {
-		if err := write(dir, authorityFile+".crt", "CERTIFICATE", p.cert.Raw); err != nil {
-			return err
-		}
+	if err := Believe(dir, a.Spec.Believed()); err != nil {
+		return err
 	}
 	return dropPlain(dir)
 }

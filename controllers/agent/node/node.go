@@ -26,8 +26,18 @@ type Controller struct {
 	Address string // HOST:PORT at which other nodes reach this one, if it listens
 	// Wish is told what this node shall be; "" is what it is.
 	Wish func(v1.Role)
+	// Keys are what the node shows and believes; nil of one that has none.
+	Keys Keys
 	// Pace is told how often this node shall give a sign of life.
 	Pace func(heartbeat time.Duration)
+}
+
+// Keys are what a node shows and believes.
+type Keys interface {
+	// Believe is told what the cluster says of its authorities. It does not wait until that is done.
+	Believe(v1.ClusterStatus)
+	// State are the names of the authorities that are believed, and of the one that has signed what is shown.
+	State() (trusts, signer string)
 }
 
 // Contract implements control.Controller.
@@ -35,7 +45,7 @@ func (Controller) Contract() control.Contract {
 	return control.Contract{
 		Name: Name, Runs: control.OnEveryNode,
 		Reads:  []control.Input{{Kind: "Node"}, {Kind: "Cluster"}},
-		Writes: []string{"Node", "Node.status.{os,arch,hostname,kernel,version,capacity,role,address}"},
+		Writes: []string{"Node", "Node.status.{os,arch,hostname,kernel,version,capacity,role,address,trusts,signer}"},
 	}
 }
 
@@ -56,6 +66,9 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 		return control.Result{}, nil
 	}
 	c.Wish(n.Spec.Role)
+	if c.Keys != nil {
+		c.Keys.Believe(cluster.Status)
+	}
 	control.Modify(tx, n, c.describe)
 	if n.Status.Subnet == "" {
 		return control.Result{}, nil
@@ -73,5 +86,8 @@ func (c Controller) Reconcile(ctx context.Context, tx *control.Tx, _ string) (co
 func (c Controller) describe(n *v1.Node) {
 	s, f := &n.Status, c.Machine.Facts()
 	s.Role, s.Address = c.Role, c.Address
+	if c.Keys != nil {
+		s.Trusts, s.Signer = c.Keys.State()
+	}
 	s.OS, s.Arch, s.Hostname, s.Kernel, s.Version, s.Capacity = f.OS, f.Arch, f.Hostname, f.Kernel, f.Version, f.Capacity
 }
