@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	v1 "warren.io/warren/apis/v1"
 )
@@ -114,6 +115,12 @@ var errLocked = errors.New("another warren is using it")
 // lockName is the lock in the data directory and in the run directory. Whoever waits for the latter waits for the process.
 const lockName = "lock"
 
+// A process that was killed holds its locks until the kernel has taken it apart.
+const (
+	lockPatience = 2 * time.Second
+	lockAgain    = 50 * time.Millisecond
+)
+
 // lockDir keeps a second warren out of a directory. The lock goes with the process, however it ends.
 func lockDir(dir string, mode os.FileMode) (*os.File, error) {
 	if err := os.MkdirAll(dir, mode); err != nil {
@@ -123,7 +130,12 @@ func lockDir(dir string, mode os.FileMode) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(lockAgain) {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil || time.Now().After(until) {
+			break
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("directory %s: %w", dir, errLocked), f.Close())
 	}
 	return f, nil

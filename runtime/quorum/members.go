@@ -215,9 +215,9 @@ func (q *Quorum) change(ctx context.Context, do func(context.Context) error) err
 		case err == nil || isDone(err):
 			return nil
 		case ctx.Err() != nil:
-			return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+			return fmt.Errorf("%w: %v", store.ErrUnknown, err)
 		case cause != nil && q.server.Leader() == 0:
-			return fmt.Errorf("%w: %w", store.ErrUnknown, cause)
+			return fmt.Errorf("%w: %v", store.ErrUnknown, cause)
 		case !late:
 			return err
 		}

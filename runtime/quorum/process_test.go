@@ -127,11 +127,12 @@ func (h *hand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func classOf(err error) string {
-	for class, sentinel := range map[string]error{
-		"unknown": store.ErrUnknown, "unavailable": store.ErrUnavailable, "fenced": store.ErrFenced,
-		"gone": store.ErrNotFound} {
-		if errors.Is(err, sentinel) {
-			return class
+	for _, c := range []struct {
+		name string
+		is   error
+	}{{"unknown", store.ErrUnknown}, {"unavailable", store.ErrUnavailable}, {"fenced", store.ErrFenced}, {"gone", store.ErrNotFound}} {
+		if errors.Is(err, c.is) {
+			return c.name
 		}
 	}
 	return "other"

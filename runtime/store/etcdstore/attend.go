@@ -68,7 +68,8 @@ func (s *Store) submit(ctx context.Context, t *txn) (*clientv3.TxnResponse, erro
 	case err == nil:
 		return resp, nil
 	case abandoned(ctx, attended) && wrote:
-		return nil, fmt.Errorf("%w: %w", store.ErrUnknown, context.Cause(attended))
+		// Not wrapped: the cause is of the class unavailable, after which nothing was done, and this is not known here.
+		return nil, fmt.Errorf("%w: %v", store.ErrUnknown, context.Cause(attended))
 	case abandoned(ctx, attended):
 		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, context.Cause(attended))
 	}
