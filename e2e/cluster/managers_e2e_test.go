@@ -99,6 +99,9 @@ func TestManagers(t *testing.T) {
 	if out := m3.ctl("top", "nodes", "--interval", "1ms"); strings.Count(out, "\n") != 7 {
 		t.Errorf("what six nodes use:\n%s", out)
 	}
+	if out := m1.ctl("audit"); strings.Count(out, "service/web") != 1 {
+		t.Errorf("what was applied at m2 is not in the audit log that m1 tells:\n%s", out)
+	}
 	for _, x := range tasks { // any manager reaches any node
 		if out := m2.ctl("logs", x.Metadata.Name); !strings.Contains(out, "hello") {
 			t.Errorf("logs of %s on %s at m2: %q", x.Metadata.Name, x.Spec.Node, out)

@@ -90,7 +90,7 @@ func (q *Quorum) makeRoom(ctx context.Context) error {
 			return err
 		}
 	}
-	q.tidyOthers(ctx)
+	q.tidyOthers(ctx, rev)
 	if err := q.defragment(); err != nil {
 		return fmt.Errorf("make room: %w", err)
 	}
