@@ -35,6 +35,7 @@ type link struct {
 	since    time.Time     // when it was made
 	proved   bool          // it was of use
 	moved    chan struct{} // closed when managers changes
+	fresh    chan struct{} // closed when the certificate was renewed
 }
 
 func openLink(managers []string, dir string, save func([]string) error, log logr.Logger) (*link, error) {
@@ -42,7 +43,7 @@ func openLink(managers []string, dir string, save func([]string) error, log logr
 	if err != nil {
 		return nil, err
 	}
-	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log, moved: make(chan struct{}),
+	l := &link{identity: id, managers: managers, saved: managers, save: save, log: log, moved: make(chan struct{}), fresh: make(chan struct{}),
 		hurry: make(chan struct{}, 1), renewed: func() {}}
 	if len(managers) == 0 {
 		return nil, errors.New("this node knows no manager: node.json is damaged; run warren reset and join anew")
@@ -232,18 +233,34 @@ func (l *link) reach(ctx context.Context, serve func(net.Listener) error) {
 const reachAgain = 3 * time.Second
 
 func (l *link) reachOne(ctx context.Context, address string, serve func(net.Listener) error) {
-	s, err := grpcstore.Dial(address, grpcstore.Options{TLS: l.identity.TLS()})
-	if err != nil {
-		l.log.Error(err, "manager cannot ask this node", "manager", address)
-		return
-	}
-	defer s.Close()
 	for ctx.Err() == nil {
-		if err := s.Reach(ctx, serve); err != nil && ctx.Err() == nil {
+		if err := l.reachOnce(ctx, address, serve); err != nil && ctx.Err() == nil {
 			l.log.V(1).Info("manager cannot ask this node for now", "manager", address, "cause", err.Error())
 			sleep(ctx, reachAgain)
 		}
 	}
+}
+
+// reachOnce makes a connection of its own each time, and ends it with the certificate that it shows.
+func (l *link) reachOnce(ctx context.Context, address string, serve func(net.Listener) error) error {
+	l.mu.Lock()
+	fresh := l.fresh
+	l.mu.Unlock()
+	s, err := grpcstore.Dial(address, grpcstore.Options{TLS: l.identity.TLS()})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-fresh:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return s.Reach(ctx, serve)
 }
 
 // renewAgain is the wait after a renewal that failed; there are 45 days for it. With a certificate that has run out nothing else
@@ -267,6 +284,10 @@ func (l *link) renew(ctx context.Context) {
 			continue
 		}
 		told = false
+		l.mu.Lock()
+		close(l.fresh)
+		l.fresh = make(chan struct{})
+		l.mu.Unlock()
 		l.anew()
 		l.renewed()
 		l.log.Info("certificate is renewed", "expires", l.identity.Expires())
