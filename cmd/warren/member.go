@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,9 @@ func (n *node) etcdDir() string { return filepath.Join(n.dataDir, "etcd") }
 
 // openStore starts this manager's member: as it was left, as the first of a cluster, or as one that joins others.
 func (n *node) openStore(ctx context.Context) (err error) {
+	if err := os.RemoveAll(n.etcdDir() + gone); err != nil { // of a start that was cut short
+		return err
+	}
 	c := quorum.Config{DataDir: n.etcdDir(), Name: n.id.Name, Kinds: v1.Kinds,
 		Log: n.log.WithName("etcd"), Expendable: []string{"Event"}, Done: n.metrics.committed}
 	if n.id.Listen != "" { // which another command line may have changed
@@ -80,10 +84,32 @@ func (n *node) startMember(ctx context.Context, c quorum.Config) (*quorum.Quorum
 	if err != nil {
 		return nil, fmt.Errorf("join the managers %s: %w", strings.Join(n.id.Managers, ", "), err)
 	}
-	if err := os.RemoveAll(c.DataDir); err != nil {
+	if err := discard(c.DataDir); err != nil {
 		return nil, err
 	}
 	return quorum.Join(ctx, c, quorum.Joining{ID: place.ID, Peers: place.Peers})
+}
+
+// gone is what a discarded store is called until it is removed.
+const gone = ".gone"
+
+// discard removes a store as a whole: what a removal that was cut short leaves, without its log, would start as a cluster of its
+// own.
+func discard(dir string) error {
+	if err := os.RemoveAll(dir + gone); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, dir+gone); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close(), os.RemoveAll(dir+gone))
 }
 
 // placeWithin is how long the others may take to make room.
@@ -99,8 +125,11 @@ func (n *node) place(ctx context.Context, w grpcstore.PlaceWish) (p grpcstore.Pl
 	if err != nil {
 		return p, err
 	}
+	n.kept.Lock()
+	managers := n.id.Managers
+	n.kept.Unlock()
 	var all error
-	for _, address := range n.id.Managers {
+	for _, address := range managers {
 		p, err = placeAt(ctx, address, id, w)
 		if err == nil {
 			return p, nil
@@ -263,10 +292,13 @@ func (n *node) keepManagers() {
 	if len(others) == 0 || slices.Equal(others, n.id.Managers) {
 		return
 	}
-	n.id.Managers, n.id.Listen, n.id.Advertise = others, n.listen, n.named
-	if err := n.id.save(n.dataDir); err != nil {
+	id := n.id
+	id.Managers, id.Listen, id.Advertise = others, n.listen, n.named
+	if err := id.save(n.dataDir); err != nil { // tried again with the next sign of life
 		n.log.Error(err, "cannot write down where the other managers are")
+		return
 	}
+	n.id.Managers, n.id.Listen, n.id.Advertise = others, n.listen, n.named
 }
 
 // keepCertificate renews that of this manager in time; the others see it with the next connection.

@@ -19,10 +19,13 @@ import (
 )
 
 // Salvage reads all that a member which is not running has in its files, also what only its log has, though the others are
-// lost and nobody can say what of it was acknowledged. It works on a copy in scratch, which must not exist and is removed.
+// lost and nobody can say what of it was acknowledged. It works on a copy in scratch, which is removed before and after.
 func Salvage(ctx context.Context, config Config, scratch string) (all []meta.Object, rev store.Revision, err error) {
 	if !Exists(config.DataDir) {
 		return nil, 0, fmt.Errorf("read the store in %s: there is none", config.DataDir)
+	}
+	if err := os.RemoveAll(scratch); err != nil { // of one that was cut short
+		return nil, 0, fmt.Errorf("read the store in %s: %w", config.DataDir, err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	if err := os.CopyFS(scratch, os.DirFS(config.DataDir)); err != nil {

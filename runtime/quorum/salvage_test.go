@@ -27,6 +27,9 @@ func TestSalvage(t *testing.T) {
 		}
 	}
 	scratch := filepath.Join(t.TempDir(), "scratch")
+	if err := os.CopyFS(scratch, os.DirFS(dir)); err != nil { // as one that was killed has left it
+		t.Fatal(err)
+	}
 	all, at, err := Salvage(t.Context(), Config{DataDir: dir, Name: n.config.Name, Kinds: v1.Kinds, Log: logr.Discard()}, scratch)
 	if err != nil {
 		t.Fatal(err)
